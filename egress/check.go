@@ -1,0 +1,99 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// reservedHeaders frame or address a message: a credential never goes there.
+var reservedHeaders = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// CheckRoutes judges a list that a proxy is about to obey: canonical hosts,
+// one entry per host and port, rules that can be applied.
+func CheckRoutes(routes []Route) error {
+	seen := map[string]string{}
+	for i := range routes {
+		r := &routes[i]
+		if err := r.check(); err != nil {
+			return fmt.Errorf("route %s (%s): %w", quote(r.Host), r.Source, err)
+		}
+		key := Authority(r.Host, r.Port, 0)
+		if other, ok := seen[key]; ok {
+			return fmt.Errorf("route %s is there twice: %s and %s", key, other, r.Source)
+		}
+		seen[key] = r.Source
+	}
+	return nil
+}
+
+func (r *Route) check() error {
+	host, err := CanonicalPattern(r.Host)
+	if err != nil {
+		return err
+	}
+	if host != r.Host || strings.HasSuffix(host, LocalHost) {
+		return fmt.Errorf("the host is not in canonical form")
+	}
+	if r.Port < 1 || r.Port > 65535 {
+		return fmt.Errorf("port %d is not between 1 and 65535", r.Port)
+	}
+	if r.Tunnel {
+		return fmt.Errorf("tunnel is not supported yet")
+	}
+	for _, m := range r.Matches {
+		for _, p := range m.Paths {
+			if _, err := CanonicalPath(p); err != nil {
+				return fmt.Errorf("path %s: %w", quote(p), err)
+			}
+		}
+	}
+	for _, cidr := range r.SSRFIPAllowlist {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			return fmt.Errorf("ssrf_ip_allowlist: %s is not a network", quote(cidr))
+		}
+	}
+	if r.Auth == nil {
+		return nil
+	}
+	return r.Auth.check()
+}
+
+func (a *Auth) check() error {
+	if !slices.Contains([]string{"Bearer", "token", "Basic", "raw"}, a.Scheme) {
+		return fmt.Errorf("unknown auth scheme %s", quote(a.Scheme))
+	}
+	if a.Slot == "" {
+		return fmt.Errorf("auth has no token slot")
+	}
+	if a.Query != "" {
+		if strings.Trim(a.Query, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+			return fmt.Errorf("auth.query %s is not a plain parameter name", quote(a.Query))
+		}
+		return nil
+	}
+	name := a.HeaderName()
+	if !IsToken(name) || slices.Contains(reservedHeaders, name) {
+		return fmt.Errorf("auth.header %s cannot carry a credential", quote(a.Header))
+	}
+	return nil
+}
+
+// IsToken reports whether s is a token of RFC 9110, 5.6.2: a method or a
+// header name.
+func IsToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9':
+		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,206 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Target is one request as rules see it. Host is canonical, Path escaped.
+type Target struct {
+	Method, Scheme, Host string
+	Port                 int
+	Path, RawQuery       string
+	WebSocket            bool
+	// Connect asks for a tunnel only: whether the host has a route at all.
+	Connect bool
+}
+
+// Explanation is a decision and why: the body of a 403 and the answer of
+// explain are made of it.
+type Explanation struct {
+	Allowed bool   `json:"allowed"`
+	Method  string `json:"method"`
+	Host    string `json:"host"`
+	Port    int    `json:"port"`
+	Path    string `json:"path,omitempty"`
+	// Rule is the Source of the deciding route.
+	Rule   string `json:"rule,omitempty"`
+	Reason string `json:"reason"`
+	// Add holds the manifest lines that would allow it, or nothing.
+	Add string `json:"add,omitempty"`
+	// Status is the answer's HTTP status: 200, 400 or 403.
+	Status int    `json:"status"`
+	Route  *Route `json:"-"`
+}
+
+// Text is the one sentence, and the lines to add, that people and agents read.
+func (e Explanation) Text() string {
+	if e.Allowed {
+		return fmt.Sprintf("egress: %s is allowed by %s", e.what(), e.Rule)
+	}
+	text := fmt.Sprintf("egress: %s is blocked: %s", e.what(), e.Reason)
+	if e.Rule != "" {
+		text += " (rule: " + e.Rule + ")"
+	}
+	if e.Add != "" {
+		text += "; to allow it, the manifest needs:\n" + e.Add
+	}
+	return text
+}
+
+func (e Explanation) what() string {
+	return e.Method + " " + Authority(e.Host, e.Port, 443) + clip(e.Path)
+}
+
+// Explain decides about a method and a URL as the proxy would.
+func Explain(routes []Route, method, rawURL string, now time.Time) Explanation {
+	t, err := ParseTarget(method, rawURL)
+	if err != nil {
+		return Explanation{Method: clip(method), Reason: err.Error(), Status: http.StatusBadRequest}
+	}
+	return Decide(routes, t, now)
+}
+
+// ParseTarget reads a URL of a person or an agent.
+func ParseTarget(method, rawURL string) (Target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return Target{}, errors.New("not a URL")
+	}
+	if u.User != nil {
+		return Target{}, errors.New("the URL must not hold a user or a password")
+	}
+	t := Target{Method: strings.ToUpper(method), Scheme: u.Scheme, Path: u.EscapedPath(), RawQuery: u.RawQuery}
+	if t.Method == "" {
+		t.Method = http.MethodGet
+	}
+	if !IsToken(t.Method) {
+		return Target{}, errors.New("not a method")
+	}
+	standard := 443
+	switch u.Scheme {
+	case "https":
+	case "http":
+		standard = 80
+	case "wss":
+		t.Scheme, t.WebSocket = "https", true
+	case "ws":
+		t.Scheme, t.WebSocket, standard = "http", true, 80
+	default:
+		return Target{}, errors.New("the URL needs http:// or https://")
+	}
+	t.Host, t.Port, err = SplitAuthority(u.Host, standard)
+	return t, err
+}
+
+// Decide applies steps 3 and 4 of the order of work: git, then the route.
+func Decide(routes []Route, t Target, now time.Time) Explanation {
+	e := Explanation{Method: t.Method, Host: t.Host, Port: t.Port, Path: t.Path, Status: http.StatusForbidden}
+	git := gitNone
+	if !t.Connect {
+		git = gitUseOf(t.Path, t.RawQuery)
+	}
+	if git == gitPush {
+		e.Reason = "git push over HTTPS is refused for every host; declare the repository under git.remotes, " +
+			"whose pushes are scanned and forwarded"
+		e.Add = "git:\n  remotes:\n    origin:\n      upstream: ssh://git@" + t.Host + "/OWNER/REPOSITORY.git"
+		return e
+	}
+	r := Find(routes, t.Host, t.Port, now)
+	if r == nil {
+		e.Reason = "no route for " + Authority(t.Host, t.Port, 0)
+		e.Add = e.lines(git == gitFetch, t.WebSocket)
+		return e
+	}
+	e.Route, e.Rule = r, BaseSource(r.Source)
+	e.refuse(r, t, git)
+	if e.Reason == "" {
+		e.Allowed, e.Status, e.Reason = true, http.StatusOK, "allowed"
+	}
+	return e
+}
+
+// refuse sets a reason where the route does not cover the request.
+func (e *Explanation) refuse(r *Route, t Target, git gitUse) {
+	if t.Connect {
+		return
+	}
+	plain := t.Scheme == "http"
+	verdict := r.Allows(t.Method, t.Path)
+	switch {
+	case strings.EqualFold(t.Method, http.MethodTrace) || strings.EqualFold(t.Method, "TRACK"):
+		e.Reason = t.Method + " would echo the credential"
+	case plain && t.Port == 443:
+		e.Reason = "plain http to port 443; use https"
+	case plain && r.Auth != nil && t.Port != 80:
+		e.Reason = "the route injects a credential, which goes over https, or over http to port 80 only"
+	case git == gitFetch && !r.GitFetch:
+		e.Reason = "git fetch over HTTPS needs a route that says so; or declare the repository under git.remotes"
+		e.Add = e.lines(true, false)
+	case t.WebSocket && !r.WebSocket:
+		e.Reason = "a WebSocket needs a route that says so"
+		e.Add = e.lines(false, true)
+	case verdict.Malformed:
+		e.Status = http.StatusBadRequest
+		e.Reason = verdict.Reason + ", and a rule looks at the path"
+	case !verdict.Allowed:
+		e.Reason = verdict.Reason
+		e.Add = e.lines(false, false)
+	}
+}
+
+// lines is the manifest's entry for this very request.
+func (e *Explanation) lines(fetch, websocket bool) string {
+	var b strings.Builder
+	b.WriteString("egress:\n  routes:\n    - host: " + yamlString(e.Host))
+	if e.Port != 443 {
+		b.WriteString("\n      port: " + strconv.Itoa(e.Port))
+	}
+	if e.Route != nil && len(e.Route.Matches) > 0 {
+		p := e.Path
+		if _, err := CanonicalPath(p); err != nil || p == "" {
+			p = "/"
+		}
+		b.WriteString("\n      matches:\n        - methods: [" + e.Method + "]\n          paths: [" + yamlString(clip(p)) + "]")
+	}
+	if fetch {
+		b.WriteString("\n      git: {fetch: true}")
+	}
+	if websocket {
+		b.WriteString("\n      websocket: true")
+	}
+	return b.String()
+}
+
+// BaseSource is a Source without directories: the inside of a bottle does not
+// learn how the host's files lie.
+func BaseSource(source string) string {
+	words := strings.Fields(source)
+	for i, w := range words {
+		if strings.Contains(w, "/") {
+			words[i] = path.Base(w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func yamlString(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == "" {
+		return s
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+func clip(s string) string {
+	if len(s) > 300 {
+		s = s[:300] + "..."
+	}
+	quoted := strconv.QuoteToASCII(s)
+	return quoted[1 : len(quoted)-1]
+}
