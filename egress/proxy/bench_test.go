@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// BenchmarkSmallGET compares the proxy, rules and injection included, with a
+// bare reverse proxy that also ends TLS on both sides.
+func BenchmarkSmallGET(b *testing.B) {
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, strings.Repeat("x", 512))
+	}))
+	upstream.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return upstreamCA().leaf("a.example")
+	}}
+	upstream.StartTLS()
+	defer upstream.Close()
+
+	b.Run("proxy", func(b *testing.B) {
+		w := &world{names: map[string][]string{}, servers: map[string]string{"443": upstream.Listener.Addr().String()}}
+		p, err := New(Options{CA: upstreamCA(), Resolver: w, Dial: w.dial})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer p.Close()
+		doc := document(authed("a.example", 443))
+		doc.UpstreamCA = string(upstreamCA().CertPEM())
+		doc.Tokens["EGRESS_TOKEN_0"] = egress.Token{Value: secret}
+		policy, err := NewPolicy(doc, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.SetPolicy(policy)
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer ln.Close()
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				go p.ServeProxy(c)
+			}
+		}()
+		get(b, &http.Transport{
+			Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: ln.Addr().String()}),
+			TLSClientConfig: &tls.Config{RootCAs: policy.roots}, MaxIdleConnsPerHost: 64,
+		}, "https://a.example/")
+	})
+	b.Run("bare", func(b *testing.B) {
+		target := &url.URL{Scheme: "https", Host: upstream.Listener.Addr().String()}
+		bare := httptest.NewTLSServer(&httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+			Transport: &http.Transport{
+				TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the bench's own upstream
+				MaxIdleConnsPerHost: 64,
+			},
+		})
+		defer bare.Close()
+		get(b, &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64, //nolint:gosec // the bench's own server
+		}, bare.URL)
+	})
+}
+
+func get(b *testing.B, t *http.Transport, url string) {
+	defer t.CloseIdleConnections()
+	c := &http.Client{Transport: t}
+	b.ReportAllocs()
+	b.SetParallelism(8)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			res, err := c.Get(url)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if n, err := io.Copy(io.Discard, res.Body); n != 512 || err != nil {
+				b.Error(fmt.Errorf("%s: %d bytes, %w", res.Status, n, err))
+			}
+			_ = res.Body.Close()
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// live is a policy bound to the connections that it opened.
+type live struct {
+	policy    *Policy
+	routes    []egress.Route
+	upstreams map[*egress.Route]*upstream
+}
+
+// upstream is the outside of one route. Each has its own pool: a connection
+// that one route's ssrf_ip_allowlist permitted serves no other.
+type upstream struct {
+	transport *http.Transport
+	secret    string
+	// header and headerValue, or query, carry the credential.
+	header, headerValue, query string
+	redact                     *redactor
+	allow                      []netip.Prefix
+}
+
+func (p *Proxy) bind(policy *Policy) *live {
+	if policy == nil {
+		return nil
+	}
+	l := &live{
+		policy:    policy,
+		routes:    policy.doc.Routes,
+		upstreams: make(map[*egress.Route]*upstream, len(policy.doc.Routes)),
+	}
+	for i := range l.routes {
+		r := &l.routes[i]
+		u := p.upstream(policy, r)
+		if r.Auth != nil {
+			u.credential(r.Auth, policy.values[r.Auth.Slot])
+		}
+		l.upstreams[r] = u
+	}
+	return l
+}
+
+func (p *Proxy) upstream(policy *Policy, r *egress.Route) *upstream {
+	u := &upstream{}
+	for _, s := range r.SSRFIPAllowlist {
+		if prefix, err := netip.ParsePrefix(s); err == nil {
+			u.allow = append(u.allow, prefix.Masked())
+		}
+	}
+	d := &dialer{resolver: p.o.Resolver, dial: p.o.Dial, allow: u.allow}
+	u.transport = &http.Transport{
+		Proxy:                  nil, // never that of the environment
+		DialContext:            d.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: policy.roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // never ask for an encoding that the client did not
+		MaxIdleConnsPerHost:    64,
+		MaxIdleConns:           256,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	return u
+}
+
+func (u *upstream) credential(a *egress.Auth, value string) {
+	u.secret = value
+	u.header, u.query = a.HeaderName(), a.Query
+	if value == "" {
+		return
+	}
+	switch a.Scheme {
+	case "Basic":
+		u.headerValue = "Basic " + base64.StdEncoding.EncodeToString([]byte(value))
+	case "raw":
+		u.headerValue = value
+	default:
+		u.headerValue = a.Scheme + " " + value
+	}
+	u.redact = newRedactor(value)
+}
+
+// retire lets requests under way finish and keeps no connection after them.
+func (l *live) retire() {
+	if l == nil {
+		return
+	}
+	for _, u := range l.upstreams {
+		u.transport.CloseIdleConnections()
+	}
+}
+
+// redactor takes a credential out of what comes back (attack D3).
+type redactor struct {
+	forms    []string // lower case
+	replacer *strings.Replacer
+}
+
+const redacted = "[redacted]"
+
+func newRedactor(secret string) *redactor {
+	forms := []string{
+		secret,
+		url.QueryEscape(secret),
+		url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.RawStdEncoding.EncodeToString([]byte(secret)),
+		base64.URLEncoding.EncodeToString([]byte(secret)),
+		base64.RawURLEncoding.EncodeToString([]byte(secret)),
+	}
+	if _, password, ok := strings.Cut(secret, ":"); ok && len(password) >= 6 {
+		forms = append(forms, password)
+	}
+	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	forms = slices.Compact(forms)
+	r := &redactor{}
+	var pairs []string
+	for _, f := range forms {
+		pairs = append(pairs, f, redacted)
+		r.forms = append(r.forms, strings.ToLower(f))
+	}
+	r.replacer = strings.NewReplacer(pairs...)
+	return r
+}
+
+func (r *redactor) header(h http.Header) {
+	if r == nil {
+		return
+	}
+	for name, values := range h {
+		lower := strings.ToLower(name)
+		if slices.ContainsFunc(r.forms, func(f string) bool { return strings.Contains(lower, f) }) {
+			delete(h, name)
+			continue
+		}
+		for i, v := range values {
+			if clean := r.replacer.Replace(v); clean != v {
+				values[i] = clean
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+// Package proxy is the intercepting forward proxy of a bottle: the only way
+// out, deciding about every request by the policy in force at that moment.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a Proxy. Only CA is required.
+type Options struct {
+	CA *CA
+	// Resolver and Dial reach the outside. Dial gets addresses, never names.
+	Resolver Resolver
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// Log receives one entry per decision, from many goroutines.
+	Log func(Entry)
+	Now func() time.Time
+	// MaxConns and MaxRequests bound what is served at once.
+	MaxConns, MaxRequests int
+	// HeaderTimeout bounds the first head and the TLS handshake, IdleTimeout
+	// the wait for the next request.
+	HeaderTimeout, IdleTimeout time.Duration
+}
+
+// Proxy serves connections that it is handed. It passes nothing until it has
+// a policy.
+type Proxy struct {
+	o        Options
+	live     atomic.Pointer[live]
+	server   *http.Server
+	feed     *feed
+	conns    chan struct{}
+	requests chan struct{}
+	buffers  bufferPool
+	flights  flights
+	swap     sync.Mutex
+}
+
+// New starts a proxy without a policy.
+func New(o Options) (*Proxy, error) {
+	if o.CA == nil {
+		return nil, errors.New("a proxy needs a CA")
+	}
+	o.setDefaults()
+	p := &Proxy{
+		o:        o,
+		feed:     newFeed(),
+		conns:    make(chan struct{}, o.MaxConns),
+		requests: make(chan struct{}, o.MaxRequests),
+	}
+	p.server = &http.Server{
+		Handler:                      p,
+		ReadHeaderTimeout:            o.HeaderTimeout,
+		IdleTimeout:                  o.IdleTimeout,
+		MaxHeaderBytes:               maxHead,
+		ErrorLog:                     log.New(io.Discard, "", 0),
+		ConnContext:                  connContext,
+		DisableGeneralOptionsHandler: true,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          250,
+			MaxReceiveBufferPerStream:     256 << 10,
+			MaxReceiveBufferPerConnection: 1 << 20,
+		},
+	}
+	go p.server.Serve(p.feed) //nolint:errcheck // ends with Close
+	return p, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Resolver == nil {
+		o.Resolver = systemResolver{}
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	}
+	if o.Log == nil {
+		o.Log = func(Entry) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = 2048
+	}
+	if o.MaxRequests <= 0 {
+		o.MaxRequests = 4096
+	}
+	if o.HeaderTimeout <= 0 {
+		o.HeaderTimeout = 20 * time.Second
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = 3 * time.Minute
+	}
+}
+
+// SetPolicy swaps the policy; nil passes nothing. Requests under way that the
+// new policy would not allow, WebSockets among them, are cut. Connections to
+// upstreams are not shared between policies.
+func (p *Proxy) SetPolicy(policy *Policy) {
+	p.swap.Lock()
+	defer p.swap.Unlock()
+	next := p.bind(policy)
+	old := p.live.Swap(next)
+	p.flights.cutForbidden(next, p.o.Now())
+	old.retire()
+}
+
+// Policy returns the one in force, or nil.
+func (p *Proxy) Policy() *Policy {
+	if l := p.live.Load(); l != nil {
+		return l.policy
+	}
+	return nil
+}
+
+// Close ends every connection.
+func (p *Proxy) Close() error {
+	err := p.server.Close()
+	_ = p.feed.Close()
+	p.flights.cutAll()
+	p.live.Swap(nil).retire()
+	return err
+}
+
+// ServeProxy serves a client of the explicit proxy: CONNECT, or requests in
+// absolute form. It owns conn, and returns when conn is closed or handed on to
+// the server that closes it.
+func (p *Proxy) ServeProxy(conn net.Conn) {
+	bound, ok := p.admit(conn)
+	if !ok {
+		return
+	}
+	g := newGuard(bound, false)
+	_ = bound.SetReadDeadline(time.Now().Add(p.o.HeaderTimeout))
+	h, err := g.peek()
+	_ = bound.SetReadDeadline(time.Time{})
+	switch {
+	case h != nil && h.method == http.MethodConnect:
+		p.connect(g, h)
+	case err != nil && g.reason() == nil:
+		_ = bound.Close()
+	default:
+		g.info = &connInfo{guard: g}
+		p.feed.push(g)
+	}
+}
+
+func (p *Proxy) admit(conn net.Conn) (*boundConn, bool) {
+	select {
+	case p.conns <- struct{}{}:
+		return &boundConn{Conn: conn, release: func() { <-p.conns }}, true
+	default:
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write(rawAnswer(tooMany))
+		_ = conn.Close()
+		return nil, false
+	}
+}

@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// Pipelined requests are answered in order, each decided about; the first bad
+// one ends the connection after the answers before it.
+func TestPipeline(t *testing.T) {
+	w := newWorld(t, route("a.example", 443))
+	seen := w.serve("443", true, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
+	c, err := w.tunnel("a.example:443", "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := " HTTP/1.1\r\nHost: a.example\r\n"
+	fmt.Fprintf(c, "GET /1%s\r\nPOST /2%sContent-Length: 3\r\n\r\nabcGET /3%sHost: a.example\r\n\r\nGET /4%s\r\n", head, head, head, head)
+	br := bufio.NewReader(c)
+	var got []int
+	for {
+		res, err := http.ReadResponse(br, nil)
+		if err != nil {
+			break
+		}
+		_, _ = io.ReadAll(res.Body)
+		got = append(got, res.StatusCode)
+	}
+	if diff := cmp.Diff([]int{200, 200, 400}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a.example/1", "a.example/2"}, seen.paths()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A body whose framing breaks is a 400, and what hides behind it is nothing.
+func TestBrokenChunks(t *testing.T) {
+	w := newWorld(t, route("a.example", 80))
+	seen := w.serve("80", false, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
+	head := "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+	hidden := "GET http://a.example/hidden HTTP/1.1\r\nHost: a.example\r\n\r\n"
+	for _, body := range []string{"5;x\r\nhello\r\n0\r\n\r\n", "5\nhello\n0\n\n", "zz\r\n", "3\r\nabcde\r\n0\r\n\r\n"} {
+		res, text := w.raw(head + body + hidden)
+		if res.StatusCode != 400 || !strings.Contains(errorOf(t, text), "framing") {
+			t.Errorf("%q: %s %s", body, res.Status, text)
+		}
+	}
+	for _, p := range seen.paths() {
+		if p != "a.example/" {
+			t.Errorf("upstream saw %v", seen.paths())
+		}
+	}
+}
+
+// Headers that frameworks take for the request line do not get past a rule.
+func TestOverridesAreDropped(t *testing.T) {
+	r := route("a.example", 443)
+	r.Matches = []egress.Match{{Methods: []string{"POST"}, Paths: []string{"/ok"}}}
+	w := newWorld(t, r)
+	seen := w.serve("443", true, func(http.ResponseWriter, *http.Request) {})
+	do(t, w.client(true), "POST", "https://a.example/ok", nil,
+		"X-HTTP-Method-Override", "DELETE", "X-Original-URL", "/secret", "X_Rewrite_URL", "/secret", "X-Forwarded-Host", "b.example")
+	for name := range seen.last().Header {
+		if strings.HasPrefix(name, "X") {
+			t.Errorf("%s arrived", name)
+		}
+	}
+}
+
+func TestConnectionLimit(t *testing.T) {
+	ca := upstreamCA()
+	p, err := New(Options{CA: ca, MaxConns: 1, HeaderTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	open := func() net.Conn {
+		a, b := net.Pipe()
+		go p.ServeProxy(b)
+		_ = a.SetDeadline(time.Now().Add(5 * time.Second))
+		return a
+	}
+	first := open()
+	time.Sleep(50 * time.Millisecond)
+	second := open()
+	if res, err := http.ReadResponse(bufio.NewReader(second), nil); err != nil || res.StatusCode != 503 {
+		t.Errorf("%v %v", res, err)
+	}
+	// The first said nothing: it is given up, and its place is free again.
+	if _, err := first.Read(make([]byte, 1)); err == nil {
+		t.Error("a silent connection was answered")
+	}
+	third := open()
+	fmt.Fprint(third, "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(third), nil); err != nil || res.StatusCode != 403 {
+		t.Errorf("%v %v", res, err)
+	}
+}
+
+// An upstream that quotes the credential in a broken answer does not get it
+// into a denial.
+func TestErrorsQuoteNothing(t *testing.T) {
+	w := newWorld(t, authed("a.example", 80))
+	w.serve("80", false, func(rw http.ResponseWriter, r *http.Request) {
+		c, _, _ := http.NewResponseController(rw).Hijack()
+		fmt.Fprintf(c, "HTTP/1.1 %s\r\n%s\r\n\r\n", r.Header.Get("Authorization"), r.Header.Get("Authorization"))
+		_ = c.Close()
+	})
+	res, body := do(t, w.client(false), "GET", "http://a.example/", nil)
+	if res.StatusCode != 502 || strings.Contains(body, secret) || strings.Contains(fmt.Sprint(w.entries), secret) {
+		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
+// FuzzProxy throws bytes at the proxy: an upstream sees no request that was
+// not decided about, and none that the only rule does not cover.
+func FuzzProxy(f *testing.F) {
+	ok := "GET http://a.example/ok HTTP/1.1\r\nHost: a.example\r\n\r\n"
+	for _, s := range []string{
+		ok, ok + ok,
+		"POST http://a.example/ok/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello" + ok,
+		"POST http://a.example/ok HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + ok,
+		"GET http://a.example/no HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" + ok,
+		"CONNECT a.example:80 HTTP/1.1\r\nHost: a.example\r\n\r\n" + ok,
+	} {
+		f.Add([]byte(s))
+	}
+	var mu sync.Mutex
+	var seen, decided []string
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen = append(seen, r.Method+" "+r.Host+" "+r.URL.EscapedPath())
+		mu.Unlock()
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	f.Cleanup(upstream.Close)
+	w := &world{names: map[string][]string{}, servers: map[string]string{"80": upstream.Listener.Addr().String()}}
+	p, err := New(Options{CA: upstreamCA(), Resolver: w, Dial: w.dial, Log: func(e Entry) {
+		if e.Rule != "" && e.Verdict != VerdictDenied {
+			mu.Lock()
+			decided = append(decided, e.Method+" "+e.Host+" "+e.Path)
+			mu.Unlock()
+		}
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = p.Close() })
+	r := route("a.example", 80)
+	r.Matches = []egress.Match{{Paths: []string{"/ok"}}}
+	policy, err := NewPolicy(document(r), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	p.SetPolicy(policy)
+	f.Fuzz(func(t *testing.T, input []byte) {
+		mu.Lock()
+		seen, decided = nil, nil
+		mu.Unlock()
+		a, b := net.Pipe()
+		closed := make(chan struct{})
+		go func() {
+			p.ServeProxy(b)
+			close(closed)
+		}()
+		_ = a.SetDeadline(time.Now().Add(200 * time.Millisecond))
+		go a.Write(input) //nolint:errcheck // the proxy may hang up
+		_, _ = io.Copy(io.Discard, &untilQuiet{a})
+		_ = a.Close()
+		<-closed
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range seen {
+			_, path, _ := strings.Cut(s, " a.example ")
+			if clean, err := egress.CanonicalPath(path); err != nil || clean != "/ok" && !strings.HasPrefix(clean, "/ok/") {
+				t.Fatalf("upstream saw %q of %q", s, input)
+			}
+		}
+		// A decided request may have been cut before it was sent; never the
+		// other way round.
+		if len(seen) > len(decided)+1 {
+			t.Fatalf("decided %v, upstream saw %v", decided, seen)
+		}
+	})
+}
+
+// untilQuiet ends when nothing has come for a moment.
+type untilQuiet struct{ net.Conn }
+
+func (u *untilQuiet) Read(p []byte) (int, error) {
+	_ = u.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	return u.Conn.Read(p)
+}
