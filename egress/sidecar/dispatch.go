@@ -1,0 +1,109 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/dns"
+)
+
+const (
+	maxPreface     = 64
+	prefaceTimeout = 5 * time.Second
+	refuseTimeout  = 2 * time.Second
+	// maxDrain is what a refused client may still send before it is cut off.
+	maxDrain = 64 << 10
+)
+
+// dispatch takes the connections of the door to their services. Everything that
+// arrives here was written by the agent, the preface included.
+type dispatch struct {
+	configured func() bool
+	proxy      Proxy
+	names      dns.Names
+	timeout    time.Duration // for the preface; shorter in tests
+}
+
+func newDispatch(s *state) *dispatch {
+	return &dispatch{configured: s.configured, proxy: s.proxy, names: dns.Own, timeout: prefaceTimeout}
+}
+
+func (d *dispatch) serve(conn *net.UnixConn) {
+	if conn.SetDeadline(time.Now().Add(d.timeout)) != nil {
+		return
+	}
+	service, err := readPreface(conn)
+	if err != nil || conn.SetDeadline(time.Time{}) != nil {
+		return
+	}
+	switch service {
+	case egress.ServiceDNS:
+		d.names.ServeConn(conn)
+	case egress.ServiceProxy:
+		if !d.configured() {
+			refuse(conn, "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host")
+			return
+		}
+		d.proxy.ServeConn(conn)
+	case egress.ServiceHTTP, egress.ServiceGit, egress.ServiceMCP:
+		refuse(conn, "the "+service+" service is not available in this version of bb")
+	}
+	// tls, whose client could not read a reason, and unknown words: closed.
+}
+
+// readPreface reads the first line byte by byte, so that nothing behind it is
+// taken away from the service.
+func readPreface(r io.Reader) (string, error) {
+	line, err := readLine(r, maxPreface)
+	if err != nil {
+		return "", err
+	}
+	service, ok := strings.CutPrefix(line, "bb1 ")
+	if !ok {
+		return "", errors.New("not a preface")
+	}
+	return service, nil
+}
+
+// readLine reads up to a line feed, without it, and not a byte further.
+func readLine(r io.Reader, limit int) (string, error) {
+	line := make([]byte, 0, limit)
+	for b := make([]byte, 1); len(line) < limit; {
+		if _, err := io.ReadFull(r, b); err != nil {
+			return "", err
+		}
+		if b[0] == '\n' {
+			return string(line), nil
+		}
+		line = append(line, b[0])
+	}
+	return "", fmt.Errorf("no line in %d bytes", limit)
+}
+
+// refuse answers an HTTP client once it has begun to speak, and takes in a
+// little of what it is still sending so that the answer is not lost to a reset.
+func refuse(conn *net.UnixConn, why string) {
+	if conn.SetDeadline(time.Now().Add(refuseTimeout)) != nil {
+		return
+	}
+	if n, err := conn.Read(make([]byte, 1)); n == 0 || err != nil {
+		return
+	}
+	body, err := json.Marshal(map[string]string{"error": "egress: " + why})
+	if err != nil {
+		return
+	}
+	head := "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
+	if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s\n", head, len(body)+1, body); err != nil {
+		return
+	}
+	if conn.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxDrain))
+	}
+}

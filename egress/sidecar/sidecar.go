@@ -1,0 +1,151 @@
+// Package sidecar is the process between one bottle and the world. It has no
+// TCP listener: the bottle comes in by the door, a unix socket in a volume that
+// the agent mounts read-only, and the host comes in by the control socket,
+// which lies in no shared volume and answers its own user only. Without a
+// document from the host it passes nothing.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// Defaults of Options.
+const (
+	DefaultDoorSocket    = "/bb/door/door.sock"
+	DefaultControlSocket = "/run/bb/control.sock"
+	DefaultCADir         = "/bb/ca"
+	DefaultMaxConns      = 2048
+)
+
+// Options say where a sidecar lives.
+type Options struct {
+	DoorSocket    string
+	ControlSocket string
+	// CADir keeps the bottle's certificate authority; only the sidecar mounts it.
+	CADir string
+	// Instance, if set, is the only one whose documents are taken; otherwise
+	// the first document settles it.
+	Instance string
+	// Build is repeated in state lines.
+	Build string
+	// Stdout gets state lines and nothing else, Stderr one line an event.
+	Stdout, Stderr io.Writer
+	// MaxConns bounds the door; it is lowered to fit the descriptor limit.
+	MaxConns int
+
+	// newProxy is replaced in tests.
+	newProxy func(opts Options, log func(entry any)) (Proxy, error)
+}
+
+// Proxy is what the sidecar needs of the intercepting proxy.
+type Proxy interface {
+	// ServeConn serves one client connection and returns at its end.
+	ServeConn(conn *net.UnixConn)
+	// Swap puts a document in force from the next request on, whole, or
+	// returns an error and changes nothing. Every token carries its value.
+	Swap(doc egress.Document) error
+	// CertPEM is the authority that a bottle must trust.
+	CertPEM() []byte
+	// Close ends every connection, upstream ones too.
+	Close() error
+}
+
+// Run is the sidecar until ctx ends. It hardens its process first.
+func Run(ctx context.Context, opts Options) error {
+	opts = opts.withDefaults()
+	opts.MaxConns = doorLimit(opts.MaxConns)
+	// net/http logs what an upstream sent unasked: it could echo a credential.
+	log.SetOutput(io.Discard)
+	if err := harden(); err != nil {
+		return err
+	}
+	if err := apart(opts); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(opts.CADir, 0o700); err != nil {
+		return err
+	}
+	access := newRing(maxLog)
+	held := &vault{}
+	proxy, err := opts.newProxy(opts, func(entry any) { access.add(entry, held.secrets()) })
+	if err != nil {
+		return err
+	}
+	defer proxy.Close()
+	state := &state{opts: opts, proxy: proxy, vault: held}
+	control, err := listen(opts.ControlSocket, 0o600)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	door, err := listen(opts.DoorSocket, 0o666)
+	if err != nil {
+		return err
+	}
+	defer door.Close()
+	if err := state.announce(egress.StateLine{State: egress.StateUnconfigured}); err != nil {
+		return err
+	}
+
+	note := noter(opts.Stderr)
+	doors := &server{name: "door", note: note, limit: opts.MaxConns, handle: newDispatch(state).serve}
+	controls := &server{name: "control", note: note, limit: maxControls, handle: (&controller{state, access}).serve}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		controls.run(ctx, control)
+	}()
+	doors.run(ctx, door)
+	<-ended
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	set := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	set(&o.DoorSocket, DefaultDoorSocket)
+	set(&o.ControlSocket, DefaultControlSocket)
+	set(&o.CADir, DefaultCADir)
+	if o.Stdout == nil {
+		o.Stdout = io.Discard
+	}
+	if o.Stderr == nil {
+		o.Stderr = io.Discard
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = DefaultMaxConns
+	}
+	if o.newProxy == nil {
+		o.newProxy = openProxy
+	}
+	return o
+}
+
+// apart refuses paths that would put the control socket or the authority's key
+// into the directory that the agent mounts.
+func apart(opts Options) error {
+	shared := filepath.Dir(filepath.Clean(opts.DoorSocket))
+	for name, dir := range map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir} {
+		rel, err := filepath.Rel(shared, filepath.Clean(dir))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if rel != ".." && !strings.HasPrefix(rel, "../") {
+			return errors.New("the " + name + " must not lie in the door's directory, which the agent can see")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package sidecar
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// maxStateLine keeps a state line in one piece in an engine's log.
+const maxStateLine = 8<<10 - 1
+
+// state is the policy in force. apply is the only way to change it.
+type state struct {
+	opts  Options
+	proxy Proxy
+	vault *vault
+
+	// applying lets one document in at a time. Readers do not wait for it: an
+	// engine that does not read our output must not stop the door.
+	applying sync.Mutex
+	// live is redacted: the document without values, as get shows it.
+	live atomic.Pointer[egress.Document]
+}
+
+func (s *state) configured() bool { return s.live.Load() != nil }
+
+// document is the one in force, redacted, or nil.
+func (s *state) document() *egress.Document { return s.live.Load() }
+
+// apply puts a document in force, whole, or returns an error and leaves the old
+// one as it was. Everything that can fail comes before the swap.
+func (s *state) apply(data []byte) error {
+	doc, err := parseDocument(data)
+	if err != nil {
+		return err
+	}
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if want := s.instance(); want != "" && doc.Instance != want {
+		return errors.New("document is for another instance")
+	}
+	slots, err := s.vault.resolve(doc.Tokens)
+	if err != nil {
+		return err
+	}
+	shown := redact(doc, slots)
+	line, err := s.configuredLine(shown)
+	if err != nil {
+		return err
+	}
+	if err := checkSilent(shown, line, slots); err != nil {
+		return err
+	}
+	doc.Tokens = make(map[string]egress.Token, len(slots))
+	for slot, token := range slots {
+		doc.Tokens[slot] = egress.Token{Value: token.value, Digest: token.digest}
+	}
+	if err := s.proxy.Swap(doc); err != nil {
+		if text := err.Error(); !quotes(text, slots) {
+			return fmt.Errorf("document refused: %s", text)
+		}
+		return errors.New("document refused, for a reason that quotes a token")
+	}
+	s.vault.replace(slots)
+	s.live.Store(shown)
+	if _, err := s.opts.Stdout.Write(line); err != nil {
+		return errors.New("policy is in force, but the state line could not be written")
+	}
+	return nil
+}
+
+// instance is whose documents are taken; empty before the first.
+func (s *state) instance() string {
+	if live := s.document(); s.opts.Instance == "" && live != nil {
+		return live.Instance
+	}
+	return s.opts.Instance
+}
+
+func (s *state) configuredLine(doc *egress.Document) ([]byte, error) {
+	digests := make(map[string]string, len(doc.Tokens))
+	for slot, token := range doc.Tokens {
+		digests[slot] = token.Digest
+	}
+	return encodeLine(egress.StateLine{
+		State: egress.StateConfigured, Build: s.opts.Build, Live: doc.Live, Tokens: digests,
+	})
+}
+
+// announce writes a state line outside of apply.
+func (s *state) announce(line egress.StateLine) error {
+	data, err := encodeLine(line)
+	if err != nil {
+		return err
+	}
+	_, err = s.opts.Stdout.Write(data)
+	return err
+}
+
+func encodeLine(line egress.StateLine) ([]byte, error) {
+	line.Version = egress.DocumentVersion
+	data, err := json.Marshal(line)
+	if err != nil {
+		return nil, errors.New("state line cannot be encoded")
+	}
+	if data = append(data, '\n'); len(data) > maxStateLine {
+		return nil, fmt.Errorf("state line would be %d bytes, at most %d: too many tokens or live parts", len(data), maxStateLine)
+	}
+	return data, nil
+}
+
+// redact copies what may be shown of a document: digests for tokens, a hash for
+// the roots. The copy shares routes, which nobody writes to.
+func redact(doc egress.Document, slots map[string]secret) *egress.Document {
+	doc.Live = maps.Clone(doc.Live)
+	doc.Tokens = make(map[string]egress.Token, len(slots))
+	for slot, s := range slots {
+		doc.Tokens[slot] = egress.Token{Digest: s.digest}
+	}
+	if doc.UpstreamCA != "" {
+		sum := sha256.Sum256([]byte(doc.UpstreamCA))
+		doc.UpstreamCA = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return &doc
+}
+
+// checkSilent refuses a document that would make the sidecar speak a token
+// value, such as one given as its own digest or put into a route.
+func checkSilent(shown *egress.Document, line []byte, slots map[string]secret) error {
+	data, err := json.Marshal(shown)
+	if err != nil {
+		return errors.New("document cannot be encoded")
+	}
+	if leaks(data, slots) || leaks(line, slots) {
+		return errors.New("a token value occurs outside of its slot")
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package sidecar
+
+import (
+	"net"
+	"sync"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/proxy"
+)
+
+// wired is egress/proxy as the sidecar wants it.
+type wired struct {
+	*proxy.Proxy
+	ca *proxy.CA
+}
+
+// openProxy loads or makes the bottle's authority and starts a proxy that has
+// no policy yet. Requests are bounded by the same measure as connections: each
+// may take a descriptor of its own.
+func openProxy(opts Options, log func(entry any)) (Proxy, error) {
+	ca, err := proxy.LoadOrCreateCA(opts.CADir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := proxy.New(proxy.Options{
+		CA:          ca,
+		Log:         func(e proxy.Entry) { log(e) },
+		MaxConns:    opts.MaxConns,
+		MaxRequests: 2 * opts.MaxConns,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return wired{p, ca}, nil
+}
+
+// ServeConn blocks until the connection is closed: the proxy hands most of them
+// on and returns, while the door counts a connection for as long as it lives.
+func (w wired) ServeConn(conn *net.UnixConn) {
+	c := &closing{UnixConn: conn, closed: make(chan struct{})}
+	w.ServeProxy(c)
+	<-c.closed
+}
+
+func (w wired) Swap(doc egress.Document) error {
+	// Every token carries its value here, so none is to be kept.
+	policy, err := proxy.NewPolicy(doc, nil)
+	if err != nil {
+		return err
+	}
+	w.SetPolicy(policy)
+	return nil
+}
+
+func (w wired) CertPEM() []byte { return w.ca.CertPEM() }
+
+// closing tells when it is closed.
+type closing struct {
+	*net.UnixConn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *closing) Close() error {
+	err := c.UnixConn.Close()
+	c.once.Do(func() { close(c.closed) })
+	return err
+}
