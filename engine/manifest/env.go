@@ -1,0 +1,44 @@
+package manifest
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ReservedEnv are the names that bb itself sets in every bottle.
+var ReservedEnv = []string{
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+	"http_proxy", "https_proxy", "no_proxy", "all_proxy",
+	"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
+	"CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE", "HOME", "USER",
+}
+
+var hostReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
+
+func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
+	env := map[string]part[EnvVar]{}
+	for _, entry := range n.entries() {
+		if slices.Contains(ReservedEnv, entry.key) {
+			f.failKey(entry, "remove it", "env.%s is set by bb itself", entry.key)
+		}
+		if strings.ContainsRune(entry.str(), 0) {
+			f.fail(entry, "", "env.%s holds a NUL byte", entry.key)
+		}
+		v := envVar(entry.key, entry.str())
+		v.From = f.pos(entry)
+		env[entry.key] = declare(f, entry, v)
+	}
+	return env
+}
+
+// envVar reads the three kinds of values.
+func envVar(name, value string) EnvVar {
+	if m := hostReference.FindStringSubmatch(value); m != nil {
+		return EnvVar{Name: name, Kind: EnvHost, Value: m[1]}
+	}
+	if question, ok := strings.CutPrefix(value, "?"); ok {
+		return EnvVar{Name: name, Kind: EnvAsk, Value: question}
+	}
+	return EnvVar{Name: name, Kind: EnvLiteral, Value: value}
+}

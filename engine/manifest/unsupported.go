@@ -1,0 +1,84 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// unsupported lists what the language knows and this release does not do yet.
+// An issue that delivers one of them deletes its line.
+var unsupported = []struct {
+	path string // "*" stands for any key or item
+	when func(*node) bool
+}{
+	{"agent_provider.template", isNot("claude", "shell")},
+	{"agent_provider.forward_host_credentials", (*node).isTrue},
+	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
+	{"egress.pipelock", (*node).isTrue},
+	{"egress.parent", present},
+	{"egress.routes.*.dlp", present},
+	{"egress.routes.*.tunnel", (*node).isTrue},
+	{"egress.routes.*.auth.token_ref", func(n *node) bool { return n.is(isMap) || strings.HasPrefix(n.str(), "file:/") }},
+	{"supervise", (*node).isTrue},
+	{"backend", is("smolvm")},
+	{"workspace.mode", is("copy", "mount")},
+	{"repositories", present},
+	{"env.*", func(n *node) bool { return envVar("", n.str()).Kind == EnvAsk }},
+}
+
+// checkSupported reports each use of something unsupported at its key.
+func (f *file) checkSupported() {
+	for _, u := range unsupported {
+		for _, n := range f.root.find(strings.Split(u.path, ".")) {
+			if !u.when(n) {
+				continue
+			}
+			what := n.path
+			if n.is(isString) && !strings.HasPrefix(u.path, "env.") && !strings.HasSuffix(u.path, "token_ref") {
+				what += ": " + n.text
+			}
+			hint := ""
+			if u.path == "agent_provider.template" {
+				hint = "claude and shell are"
+				if near := diag.Suggest(n.text, []string{"claude", "shell"}); near != "" {
+					hint = fmt.Sprintf("did you mean %q?", near)
+				}
+			}
+			if u.path == "env.*" {
+				what += ": asking for a value"
+			}
+			f.failKey(n, hint, "%s is not supported yet", what)
+		}
+	}
+}
+
+// find returns every value at a path.
+func (n *node) find(path []string) []*node {
+	if n == nil {
+		return nil
+	}
+	if len(path) == 0 {
+		return []*node{n}
+	}
+	if path[0] != "*" {
+		return n.get(path[0]).find(path[1:])
+	}
+	var out []*node
+	for _, child := range slices.Concat(n.fields, n.items) {
+		out = append(out, child.find(path[1:])...)
+	}
+	return out
+}
+
+func present(*node) bool { return true }
+
+func is(words ...string) func(*node) bool {
+	return func(n *node) bool { return n.is(isString) && slices.Contains(words, n.text) }
+}
+
+func isNot(words ...string) func(*node) bool {
+	return func(n *node) bool { return n.is(isString) && n.text != "" && !slices.Contains(words, n.text) }
+}
