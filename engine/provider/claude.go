@@ -1,0 +1,69 @@
+package provider
+
+import (
+	_ "embed"
+	"encoding/json"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+//go:embed claude.Dockerfile
+var claudeRecipe string
+
+// placeholder stands where Claude Code wants a token to exist: the sidecar
+// drops it and injects the real one.
+const placeholder = "egress-placeholder"
+
+func claude(in Input) Provision {
+	// tls_passthrough also without auth_token: a token that the user sets by
+	// hand inside the bottle must arrive unchanged.
+	route := egress.Route{
+		Host: "api.anthropic.com", Port: 443, TLSPassthrough: true,
+		Strip: []string{"X-Api-Key"},
+	}
+	p := Provision{
+		Env: []spec.Env{
+			{Name: "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", Kind: spec.EnvProvider, Value: "1"},
+			{Name: "DISABLE_ERROR_REPORTING", Kind: spec.EnvProvider, Value: "1"},
+			{Name: "DISABLE_AUTOUPDATER", Kind: spec.EnvProvider, Value: "1"},
+		},
+		Files:     []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded()}},
+		Program:   claudeProgram(in.HasPrompt),
+		Recipe:    claudeRecipe,
+		SkillsDir: spec.Home + "/.claude/skills",
+	}
+	if in.AuthToken != "" {
+		route.Auth = &egress.Auth{Scheme: "Bearer", TokenRef: in.AuthToken}
+		const name = "CLAUDE_CODE_OAUTH_TOKEN"
+		p.Env = append(p.Env, spec.Env{Name: name, Kind: spec.EnvProvider, Value: placeholder})
+		p.HiddenEnv = []string{name}
+	}
+	p.Routes = []egress.Route{route}
+	return p
+}
+
+func claudeProgram(hasPrompt bool) spec.Program {
+	base := []string{"claude", "--dangerously-skip-permissions"}
+	if hasPrompt {
+		base = append(base, "--append-system-prompt-file", spec.PromptFile)
+	}
+	with := func(more ...string) []string { return append(append([]string{}, base...), more...) }
+	return spec.Program{
+		Interactive: base, Resume: with("--continue"), Headless: with("-p"),
+	}
+}
+
+// onboarded is ~/.claude.json: onboarding is done, home and workspace trusted.
+func onboarded() []byte {
+	trusted := map[string]any{"hasTrustDialogAccepted": true, "hasCompletedProjectOnboarding": true}
+	b, err := json.MarshalIndent(map[string]any{
+		"hasCompletedOnboarding":        true,
+		"bypassPermissionsModeAccepted": true,
+		"projects":                      map[string]any{spec.Home: trusted, spec.Workdir: trusted},
+	}, "", "  ")
+	if err != nil {
+		panic("provider: " + err.Error()) // only plain data reaches this
+	}
+	return append(b, '\n')
+}

@@ -1,0 +1,103 @@
+package spec
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// HashVersion prefixes every hash, so that a later form never equals it.
+const HashVersion = "v1:"
+
+// Key is 32 random bytes of the state directory. It never leaves the host.
+type Key []byte
+
+// Digest identifies a secret value without revealing it: HMAC-SHA256 over
+// instance, reference and value, in hex. A rotated value is noticed without
+// being stored. An empty key or value gives "".
+func (k Key) Digest(instance, ref, value string) string {
+	if len(k) == 0 || value == "" {
+		return ""
+	}
+	mac := hmac.New(sha256.New, k)
+	fmt.Fprintf(mac, "%d:%s%d:%s%s", len(instance), instance, len(ref), ref, value)
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// RedactedFixed is the fixed half as it is stored in a label: literal
+// environment values are digests.
+func (s *Spec) RedactedFixed(k Key) Fixed {
+	f := s.Fixed
+	f.Env = slices.Clone(f.Env)
+	for i, e := range f.Env {
+		if e.Kind == EnvLiteral {
+			f.Env[i].Value = k.Digest(s.ID.Name(), "env."+e.Name, "="+e.Value)
+		}
+	}
+	return f
+}
+
+// FixedJSON is the canonical JSON of RedactedFixed, and Hash is over it: what
+// is compared is what is stored.
+func (s *Spec) FixedJSON(k Key) string { return canonical(s.RedactedFixed(k)) }
+
+// Hash is the hash of the fixed half.
+func (s *Spec) Hash(k Key) string { return hash(s.FixedJSON(k)) }
+
+// LiveHashes returns the hash of every live part. Parts that are empty have
+// none, so that "nothing declared" needs nothing done.
+func (s *Spec) LiveHashes() map[string]string {
+	l := s.Live
+	routes := slices.Clone(l.Routes)
+	for i := range routes {
+		routes[i].Source = "" // a line that moved in a manifest is no change
+	}
+	out := map[string]string{
+		PartEgress: hash(canonical(struct {
+			Routes     []egress.Route
+			Tokens     map[string]string
+			UpstreamCA string
+		}{routes, l.Tokens, l.UpstreamCA})),
+	}
+	if l.GitUser.Name != "" || l.GitUser.Email != "" {
+		out[PartIdentity] = hash(canonical([]string{l.GitUser.Name, l.GitUser.Email}))
+	}
+	if l.Prompt != "" {
+		out[PartPrompt] = hash(l.Prompt)
+	}
+	if len(l.Skills) > 0 {
+		out[PartSkills] = hash(canonical(l.Skills))
+	}
+	return out
+}
+
+// FilesDigest is the digest of the files of the fixed half.
+func FilesDigest(files []File) string {
+	var b strings.Builder
+	for _, f := range files {
+		if f.Part == "" {
+			fmt.Fprintf(&b, "%s %o %v %v %x\n", f.Path, f.Mode, f.Dir, f.Root, sha256.Sum256(f.Content))
+		}
+	}
+	return hash(b.String())
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return HashVersion + hex.EncodeToString(sum[:])
+}
+
+// canonical marshals structs (fields in order) and maps (keys sorted).
+func canonical(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("spec: " + err.Error()) // only plain data reaches this
+	}
+	return string(b)
+}

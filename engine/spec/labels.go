@@ -1,0 +1,55 @@
+package spec
+
+// Label keys. Labels are written by the create call itself: they are the
+// state, describe creation, and die with the resource.
+const (
+	LabelManaged  = "bb.managed"
+	LabelOwner    = "bb.owner"
+	LabelVersion  = "bb.version"
+	LabelScope    = "bb.scope"
+	LabelAgent    = "bb.agent"
+	LabelReplica  = "bb.replica"
+	LabelRole     = "bb.role"
+	LabelSpec     = "bb.spec"
+	LabelSpecJSON = "bb.spec-json"
+	LabelImage    = "bb.image"
+	LabelSource   = "bb.source"
+	// LabelNetwork is the outer network a sidecar was created on.
+	LabelNetwork = "bb.network"
+)
+
+// Roles of a resource.
+const (
+	RoleAgent   = "agent"
+	RoleSidecar = "sidecar"
+	RoleDoor    = "door"
+	RoleCA      = "ca"
+	RoleBinary  = "binary"
+	RoleNetwork = "network"
+)
+
+// IdentityLabels are the labels that every resource of an instance carries.
+func IdentityLabels(owner, version string, id ID, role string) map[string]string {
+	return map[string]string{
+		LabelManaged: "1", LabelOwner: owner, LabelVersion: version,
+		LabelScope: id.Scope, LabelAgent: id.Agent, LabelReplica: id.Replica,
+		LabelRole: role,
+	}
+}
+
+// ParseIdentity reads an ID from labels. ok is false unless the resource is
+// ours: the owner matches and name is the one computed from the labels (an
+// image committed from a bottle carries its labels along).
+func ParseIdentity(owner, name string, labels map[string]string) (id ID, role string, ok bool) {
+	id = ID{Scope: labels[LabelScope], Agent: labels[LabelAgent], Replica: labels[LabelReplica]}
+	role = labels[LabelRole]
+	if labels[LabelManaged] != "1" || owner == "" || labels[LabelOwner] != owner ||
+		len(id.Scope) != 16 || id.Agent == "" || id.Replica == "" {
+		return ID{}, "", false
+	}
+	want := map[string]string{
+		RoleAgent: id.Name(), RoleSidecar: id.Sidecar(),
+		RoleDoor: id.DoorVolume(), RoleCA: id.CAVolume(),
+	}[role]
+	return id, role, want != "" && want == name
+}

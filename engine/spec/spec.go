@@ -1,0 +1,178 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// Where things are inside every bottle.
+const (
+	User       = "node"
+	UID        = 1000
+	GID        = 1000
+	Home       = "/home/node"
+	Workdir    = "/home/node/workspace"
+	BinaryPath = "/bb/bin/bb"
+	DoorPath   = "/bb/door/door.sock"
+	// CAFile holds bb's certificate alone, CABundle the image's roots and it.
+	CAFile     = "/usr/local/share/ca-certificates/bb.crt"
+	CABundle   = "/etc/ssl/certs/ca-certificates.crt"
+	PromptFile = "/home/node/.bb/prompt.md"
+)
+
+// Spec is what one instance should be. It holds no secret: values of token
+// references and of host environment variables travel as Secrets.
+type Spec struct {
+	ID      ID
+	Backend string
+	Source  Source
+	// Image says how to get the agent's image. It is a cause of its own
+	// (image_changed) and not part of the hash.
+	Image Image
+	Fixed Fixed
+	Gate  Gate
+	Live  Live
+	// Files are placed before the first process starts.
+	Files   []File
+	Program Program
+	// HiddenEnv names variables that lists shown to people leave out.
+	HiddenEnv []string
+}
+
+// Source says which manifests made a spec.
+type Source struct {
+	AgentFile  string // absolute
+	BottleFile string // absolute
+	Bottle     string
+	Lineage    []string
+}
+
+// Image is taken as it is (Ref) or built (Recipe, or Dockerfile with its
+// directory as the context).
+type Image struct {
+	Name       string // short name for tags and people: "claude", "dev"
+	Ref        string
+	Dockerfile string // absolute
+	Recipe     string // content of an embedded Dockerfile
+	Base       string // BB_BASE_IMAGE, the build argument BASE
+}
+
+// Fixed is the half of a spec whose change means replace.
+type Fixed struct {
+	Backend   string    `json:"backend"`
+	Provider  string    `json:"provider"`
+	Env       []Env     `json:"env"`
+	Resources Resources `json:"resources"`
+	Workspace Workspace `json:"workspace"`
+	Supervise bool      `json:"supervise"`
+	// Files is the digest of the files that only a replacement can change.
+	Files string `json:"files"`
+}
+
+// Kinds of environment values.
+const (
+	EnvLiteral  = "literal"
+	EnvHost     = "host"     // Value is the host variable's name
+	EnvAsk      = "ask"      // Value is the question
+	EnvProvider = "provider" // set by the provider
+	EnvBB       = "bb"       // proxy and trust, the same in every bottle
+)
+
+// Env is one variable of the agent.
+type Env struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+}
+
+// Secret reports whether the value travels as a secret, never in a spec.
+func (e Env) Secret() bool { return e.Kind == EnvHost || e.Kind == EnvAsk }
+
+// Resources bound the agent.
+type Resources struct {
+	CPUs   float64 `json:"cpus"`
+	Memory int64   `json:"memory"` // bytes
+	Disk   int64   `json:"disk,omitempty"`
+	PIDs   int64   `json:"pids"`
+}
+
+// Workspace says what of the host a bottle works on.
+type Workspace struct {
+	Mode      string `json:"mode"`
+	Path      string `json:"path,omitempty"`
+	GuestPath string `json:"guest_path"`
+}
+
+// Gate is what only a replacement of the sidecar can change.
+type Gate struct {
+	// Network is the outer network; empty means bb's own.
+	Network string `json:"network"`
+}
+
+// Live is the half that is updated in place.
+type Live struct {
+	Routes []egress.Route // merged, with slots
+	// Tokens maps a slot to its token reference.
+	Tokens     map[string]string
+	UpstreamCA string // PEM
+	GitUser    GitUser
+	Prompt     string
+	Skills     []Skill
+}
+
+// GitUser is the effective identity, with where each field came from.
+type GitUser struct {
+	Name, Email         string
+	NameFrom, EmailFrom string
+}
+
+// Skill is one directory copied into the agent's skills.
+type Skill struct {
+	Name   string
+	Digest string
+}
+
+// Live parts: the keys of Document.Live.
+const (
+	PartEgress   = "egress"
+	PartIdentity = "identity"
+	PartPrompt   = "prompt"
+	PartSkills   = "skills"
+)
+
+// File is one file of the bottle. Paths are absolute and below Home unless
+// Root; every parent that does not exist is made with the file's owner.
+type File struct {
+	Path    string
+	Mode    int64 // permission bits
+	Content []byte
+	Dir     bool
+	// Root means owned by root instead of the agent's user.
+	Root bool
+	// Part is the live part it belongs to, or "" for the fixed half.
+	Part string
+}
+
+// Program is how the provider's program is started in a bottle.
+type Program struct {
+	Interactive []string
+	Resume      []string
+	// Headless reads the prompt from standard input; nil means unsupported.
+	Headless []string
+	Verify   [][]string
+}
+
+// Secrets are the values a spec refers to. They are never logged, hashed
+// without a key, or written to a file of the host.
+type Secrets struct {
+	Tokens map[string]string // by slot
+	Env    map[string]string // by variable name, kinds host and ask
+	// Digests is keyed by slot: see Key.Digest.
+	Digests map[string]string
+}
+
+// HasSecretEnv reports whether some environment value travels as a secret.
+func (s *Spec) HasSecretEnv() bool {
+	return slices.ContainsFunc(s.Fixed.Env, Env.Secret)
+}
