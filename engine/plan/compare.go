@@ -1,0 +1,130 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// partReasons maps a live part to the reason its change gives.
+var partReasons = []struct {
+	part   string
+	reason Reason
+}{
+	{spec.PartEgress, EgressChanged},
+	{spec.PartIdentity, IdentityChanged},
+	{spec.PartPrompt, PromptChanged},
+	{spec.PartSkills, SkillsChanged},
+}
+
+// compare decides about one desired instance. The strongest action wins:
+// replace, then start, then update.
+func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
+	c := Change{ID: s.ID, Backend: s.Backend, Action: None, Spec: s}
+	o, elsewhere := pick(s.Backend, observed)
+	if len(elsewhere) > 0 {
+		c.Action, c.Reasons = Replace, []Reason{BackendChanged}
+		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "backend", Old: elsewhere[0].Backend, New: s.Backend})
+		return c
+	}
+	if o == nil || o.Agent == nil {
+		c.Action, c.Reasons = Create, []Reason{NotFound}
+		return c
+	}
+	d.compareFixed(&c, o, w)
+	replace := len(c.Reasons) > 0
+	d.compareLive(&c, o, w)
+	switch {
+	case replace:
+		c.Action = Replace
+	case !o.Agent.Running:
+		c.Action, c.Reasons = Start, append([]Reason{Stopped}, c.Reasons...)
+	case len(c.Reasons) > 0:
+		c.Action = Update
+	}
+	return c
+}
+
+func pick(backend string, observed []Instance) (here *Instance, elsewhere []Instance) {
+	for i := range observed {
+		if observed[i].Backend == backend {
+			here = &observed[i]
+		} else {
+			elsewhere = append(elsewhere, observed[i])
+		}
+	}
+	return here, elsewhere
+}
+
+func (d *Desired) compareFixed(c *Change, o *Instance, w World) {
+	hash, js := d.Hash(c.Spec)
+	if o.Agent.Spec != hash {
+		c.Reasons = append(c.Reasons, SpecChanged)
+		c.Diff = append(c.Diff, diffFixed(o.Agent.SpecJSON, js)...)
+	}
+	if want := w.Images[c.ID.Name()].Ref; want != "" && want != o.Agent.Image {
+		c.Reasons = append(c.Reasons, ImageChanged)
+		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "image", Old: o.Agent.Image, New: want})
+	}
+}
+
+func (d *Desired) compareLive(c *Change, o *Instance, w World) {
+	if reason, ok := sidecarReason(c.Spec, o, w); ok {
+		c.Reasons = append(c.Reasons, reason)
+		if reason == NetworkChanged {
+			c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "egress.network", Old: o.Sidecar.Network, New: c.Spec.Gate.Network})
+		}
+	}
+	if !configured(o) {
+		return // nothing is known of its live half; all of it is pushed again
+	}
+	want := c.Spec.LiveHashes()
+	for _, p := range partReasons {
+		if want[p.part] != o.State.Live[p.part] {
+			c.Reasons = append(c.Reasons, p.reason)
+			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
+		}
+	}
+	if rotated := d.rotated(c.Spec, o.State); len(rotated) > 0 {
+		c.Reasons = append(c.Reasons, TokenRotated)
+		c.Diff = append(c.Diff, rotated...)
+	}
+}
+
+// sidecarReason says why the sidecar itself needs work.
+func sidecarReason(s *spec.Spec, o *Instance, w World) (Reason, bool) {
+	switch {
+	case !configured(o):
+		return SidecarLost, true
+	case w.SidecarImage != "" && o.Sidecar.Image != w.SidecarImage:
+		return SidecarOutdated, true
+	case o.Sidecar.Network != s.Gate.Network:
+		return NetworkChanged, true
+	}
+	return "", false
+}
+
+// configured reports whether the sidecar runs and enforces a policy.
+func configured(o *Instance) bool {
+	return o.Sidecar != nil && o.Sidecar.Running && o.State != nil && o.State.State == egress.StateConfigured
+}
+
+// rotated lists the tokens whose value on the host is known and is not the
+// one that the sidecar holds.
+func (d *Desired) rotated(s *spec.Spec, state *egress.StateLine) []FieldDiff {
+	var out []FieldDiff
+	digests := d.Digests[s.ID.Name()]
+	slots := make([]string, 0, len(s.Live.Tokens))
+	for slot := range s.Live.Tokens {
+		slots = append(slots, slot)
+	}
+	slices.Sort(slots)
+	for _, slot := range slots {
+		held, has := state.Tokens[slot]
+		if want := digests[slot]; has && want != "" && held != want {
+			out = append(out, FieldDiff{Kind: Changed, Path: "token $" + s.Live.Tokens[slot], Opaque: true})
+		}
+	}
+	return out
+}

@@ -1,0 +1,146 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Desired is everything that diff wants the world to be.
+type Desired struct {
+	Specs []*spec.Spec
+	// Scopes are the scopes in view: instances of others are left alone.
+	Scopes []string
+	// Declared names every agent that compiles, also with no replicas.
+	Declared []Agent
+	// Want narrows the plan to these agents; empty means all.
+	Want []string
+	// Broken names agents whose manifest does not compile: their instances
+	// are blocked, never removed.
+	Broken []string
+	// Hash returns the hash of a spec's fixed half and its JSON.
+	Hash func(*spec.Spec) (hash, json string)
+	// Digests maps instance name and slot to the digest of the token's value
+	// on the host; absent means unknown, which is not a change.
+	Digests map[string]map[string]string
+	Prune   bool
+}
+
+// Agent names an agent of a scope.
+type Agent struct{ Scope, Name string }
+
+// Diff compares. It is pure, and its result is sorted by instance.
+func Diff(d Desired, worlds []World) *Plan {
+	p := &Plan{}
+	observed := index(worlds)
+	found := maps.Clone(observed)
+	worldOf := map[string]World{}
+	foreign := map[string]Foreign{}
+	for _, w := range worlds {
+		worldOf[w.Backend] = w
+		for _, f := range w.Foreign {
+			foreign[w.Backend+"\x00"+f.Name] = f
+		}
+		if w.SharedNetwork == "foreign" {
+			p.Notes = append(p.Notes, diag.Diagnostic{
+				Severity: diag.Warning,
+				Message:  "network bb-egress was not made by this bb: it is used, never altered or removed",
+			})
+		}
+	}
+	for _, s := range d.Specs {
+		delete(found, s.ID)
+		if !d.wants(s.ID.Agent) {
+			continue
+		}
+		if f, ok := blockedBy(s, foreign); ok {
+			p.Changes = append(p.Changes, Change{
+				ID: s.ID, Backend: s.Backend, Action: Blocked, Reasons: []Reason{ForeignOwner}, Spec: s,
+				Note: fmt.Sprintf("%s %s is not bb's: rename or remove it yourself", f.Kind, f.Name),
+			})
+			continue
+		}
+		p.add(d.compare(s, observed[s.ID], worldOf[s.Backend]))
+	}
+	for _, instances := range found {
+		for _, o := range instances {
+			p.add(d.undeclared(o))
+		}
+	}
+	slices.SortFunc(p.Changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.ID.Agent, b.ID.Agent), len(a.ID.Replica)-len(b.ID.Replica),
+			cmp.Compare(a.ID.Replica, b.ID.Replica), cmp.Compare(a.ID.Scope, b.ID.Scope), cmp.Compare(a.Backend, b.Backend))
+	})
+	schedule(p, d.Prune, observed)
+	p.Notes.Sort()
+	return p
+}
+
+// index groups the observed instances by identity: one may exist on several
+// backends while its manifest moves it from one to the other.
+func index(worlds []World) map[spec.ID][]Instance {
+	m := map[spec.ID][]Instance{}
+	for _, w := range worlds {
+		for _, i := range w.Instances {
+			m[i.ID] = append(m[i.ID], i)
+		}
+	}
+	return m
+}
+
+func (d *Desired) wants(agent string) bool {
+	return len(d.Want) == 0 || slices.Contains(d.Want, agent)
+}
+
+func blockedBy(s *spec.Spec, foreign map[string]Foreign) (Foreign, bool) {
+	for _, name := range []string{s.ID.Name(), s.ID.Sidecar(), s.ID.DoorVolume(), s.ID.CAVolume()} {
+		if f, ok := foreign[s.Backend+"\x00"+name]; ok {
+			return f, true
+		}
+	}
+	return Foreign{}, false
+}
+
+// add appends a change and counts what has none.
+func (p *Plan) add(c Change) {
+	switch {
+	case c.Action == None && c.Spec != nil:
+		p.Unchanged++
+	case c.Action != None:
+		p.Changes = append(p.Changes, c)
+	}
+}
+
+// undeclared decides about an instance that no manifest asks for.
+func (d *Desired) undeclared(o Instance) Change {
+	c := Change{ID: o.ID, Backend: o.Backend, Action: None}
+	if !slices.Contains(d.Scopes, o.ID.Scope) || !d.wants(o.ID.Agent) || adHoc(o.ID.Replica) {
+		return c
+	}
+	if slices.Contains(d.Broken, o.ID.Agent) {
+		c.Action, c.Reasons = Blocked, []Reason{ManifestBroken}
+		c.Note = "its manifest does not compile: nothing is done to it (bb validate)"
+		return c
+	}
+	c.Action = Remove
+	if slices.Contains(d.Declared, Agent{o.ID.Scope, o.ID.Agent}) {
+		c.Reasons = []Reason{ScaledDown} // declared: needs no --prune
+		return c
+	}
+	c.Reasons, c.Prune = []Reason{NotDeclared}, true
+	return c
+}
+
+// adHoc reports whether a replica is a random suffix: bb start made it.
+func adHoc(replica string) bool {
+	for _, r := range replica {
+		if r < '0' || r > '9' {
+			return true
+		}
+	}
+	return false
+}

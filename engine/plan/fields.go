@@ -1,0 +1,201 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// diffFixed compares two canonical JSON forms field by field. Environment
+// values are digests or provider constants: only names are shown.
+func diffFixed(before, after string) []FieldDiff {
+	var a, b spec.Fixed
+	if json.Unmarshal([]byte(before), &a) != nil || json.Unmarshal([]byte(after), &b) != nil {
+		return []FieldDiff{{Kind: Changed, Path: "spec", Opaque: true}}
+	}
+	var out []FieldDiff
+	field := func(path, was, is string) {
+		if was != is {
+			out = append(out, FieldDiff{Kind: Changed, Path: path, Old: was, New: is})
+		}
+	}
+	field("backend", a.Backend, b.Backend)
+	field("agent_provider.template", a.Provider, b.Provider)
+	out = append(out, diffEnv(a.Env, b.Env)...)
+	field("resources.cpus", fmt.Sprint(a.Resources.CPUs), fmt.Sprint(b.Resources.CPUs))
+	field("resources.memory", fmt.Sprint(a.Resources.Memory), fmt.Sprint(b.Resources.Memory))
+	field("resources.disk", fmt.Sprint(a.Resources.Disk), fmt.Sprint(b.Resources.Disk))
+	field("resources.pids", fmt.Sprint(a.Resources.PIDs), fmt.Sprint(b.Resources.PIDs))
+	field("workspace.mode", a.Workspace.Mode, b.Workspace.Mode)
+	field("workspace.path", a.Workspace.Path, b.Workspace.Path)
+	field("workspace.guest_path", a.Workspace.GuestPath, b.Workspace.GuestPath)
+	field("supervise", fmt.Sprint(a.Supervise), fmt.Sprint(b.Supervise))
+	if a.Files != b.Files {
+		out = append(out, FieldDiff{Kind: Changed, Path: "files", Opaque: true})
+	}
+	if len(out) == 0 {
+		out = append(out, FieldDiff{Kind: Changed, Path: "spec", Opaque: true}) // another version's form
+	}
+	return out
+}
+
+func diffEnv(before, after []spec.Env) []FieldDiff {
+	a, b := byName(before), byName(after)
+	names := slices.Sorted(maps.Keys(a))
+	for n := range b {
+		if _, ok := a[n]; !ok {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	var out []FieldDiff
+	for _, n := range names {
+		was, had := a[n]
+		is, has := b[n]
+		switch {
+		case !had:
+			out = append(out, FieldDiff{Kind: Added, Path: "env." + n})
+		case !has:
+			out = append(out, FieldDiff{Kind: Removed, Path: "env." + n})
+		case was != is:
+			out = append(out, FieldDiff{Kind: Changed, Path: "env." + n, Opaque: true})
+		}
+	}
+	return out
+}
+
+func byName(env []spec.Env) map[string]spec.Env {
+	m := make(map[string]spec.Env, len(env))
+	for _, e := range env {
+		m[e.Name] = e
+	}
+	return m
+}
+
+// diffPart says which fields of a live part differ. Only egress is kept in
+// the sidecar in readable form; of the others a hash is known.
+func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
+	switch part {
+	case spec.PartEgress:
+		if live == nil {
+			return []FieldDiff{{Kind: Changed, Path: "egress.routes", Opaque: true}}
+		}
+		return diffRoutes(live.Routes, s)
+	case spec.PartIdentity:
+		return []FieldDiff{{Kind: Changed, Path: "git_user", Opaque: true}}
+	default:
+		return []FieldDiff{{Kind: Changed, Path: part, Opaque: true}}
+	}
+}
+
+func diffRoutes(before []egress.Route, s *spec.Spec) []FieldDiff {
+	key := func(r egress.Route) string { return fmt.Sprintf("%s:%d", r.Host, r.Port) }
+	a, b := map[string]egress.Route{}, map[string]egress.Route{}
+	var names []string
+	for _, r := range before {
+		a[key(r)] = r
+		names = append(names, key(r))
+	}
+	for _, r := range s.Live.Routes {
+		b[key(r)] = r
+		names = append(names, key(r))
+	}
+	slices.Sort(names)
+	var out []FieldDiff
+	for _, n := range slices.Compact(names) {
+		was, had := a[n]
+		is, has := b[n]
+		path := "egress.routes[" + n + "]"
+		switch {
+		case !had:
+			out = append(out, FieldDiff{Kind: Added, Path: path, New: Describe(is, s.Live.Tokens)})
+		case !has:
+			out = append(out, FieldDiff{Kind: Removed, Path: path, Old: Describe(was, nil)})
+		default:
+			out = append(out, diffAttributes(path, attributes(was, nil), attributes(is, nil))...)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // roots, or a slot's reference
+	}
+	return out
+}
+
+func diffAttributes(path string, a, b []attribute) []FieldDiff {
+	was := map[string]string{}
+	for _, x := range a {
+		was[x.name] = x.value
+	}
+	var out []FieldDiff
+	for _, x := range b {
+		if was[x.name] != x.value {
+			out = append(out, FieldDiff{Kind: Changed, Path: path + "." + x.name, Old: was[x.name], New: x.value})
+		}
+		delete(was, x.name)
+	}
+	for _, n := range slices.Sorted(maps.Keys(was)) {
+		out = append(out, FieldDiff{Kind: Changed, Path: path + "." + n, Old: was[n]})
+	}
+	return out
+}
+
+type attribute struct{ name, value string }
+
+// attributes lists what a route says beyond its host and port, in the words
+// of the manifest. refs maps a slot to the name of its token reference.
+func attributes(r egress.Route, refs map[string]string) []attribute {
+	var out []attribute
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, attribute{name, value})
+		}
+	}
+	flag := func(name string, on bool) {
+		if on {
+			add(name, "yes")
+		}
+	}
+	if r.Auth != nil {
+		add("auth", strings.TrimSpace(r.Auth.Scheme+" "+reference(r.Auth.Slot, refs)))
+		add("header", r.Auth.Header)
+		add("query", r.Auth.Query)
+	}
+	for _, m := range r.Matches {
+		add("methods", strings.Join(m.Methods, ", "))
+		add("paths", strings.Join(m.Paths, ", "))
+	}
+	flag("tls_passthrough", r.TLSPassthrough)
+	flag("git.fetch", r.GitFetch)
+	flag("websocket", r.WebSocket)
+	flag("not inspected", r.Tunnel)
+	add("ssrf_ip_allowlist", strings.Join(r.SSRFIPAllowlist, ", "))
+	if r.MaxBody > 0 {
+		add("max_body", fmt.Sprint(r.MaxBody))
+	}
+	return out
+}
+
+func reference(slot string, refs map[string]string) string {
+	if ref, ok := refs[slot]; ok {
+		return "$" + ref
+	}
+	return ""
+}
+
+// Describe is a route's attributes on one line, for people.
+func Describe(r egress.Route, refs map[string]string) string {
+	var words []string
+	for _, a := range attributes(r, refs) {
+		if a.value == "yes" {
+			words = append(words, a.name)
+		} else {
+			words = append(words, a.name+" "+a.value)
+		}
+	}
+	return strings.Join(words, "  ")
+}

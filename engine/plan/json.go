@@ -1,0 +1,81 @@
+package plan
+
+import (
+	"cmp"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// FormatVersion is the version of the JSON form.
+const FormatVersion = "1"
+
+// JSON is the machine form of a plan. Text is rendered from the same plan.
+type JSON struct {
+	FormatVersion string       `json:"format_version"`
+	Changes       []JSONChange `json:"changes"`
+	Summary       Summary      `json:"summary"`
+	Diagnostics   diag.List    `json:"diagnostics"`
+}
+
+// JSONChange is one change. Unchanged instances are only counted.
+type JSONChange struct {
+	ID      string      `json:"id"`
+	Backend string      `json:"backend"`
+	Actions []string    `json:"actions"`
+	Reasons []Reason    `json:"reasons"`
+	Diff    []FieldDiff `json:"diff"`
+	Note    string      `json:"note,omitempty"`
+}
+
+// Summary counts changes by action. A start is counted as an update.
+type Summary struct {
+	Create    int `json:"create"`
+	Update    int `json:"update"`
+	Replace   int `json:"replace"`
+	Remove    int `json:"remove"`
+	Blocked   int `json:"blocked"`
+	Unchanged int `json:"unchanged"`
+}
+
+// Summary counts the plan's changes.
+func (p *Plan) Summary() Summary {
+	return Summary{
+		Create: p.Count(Create), Update: p.Count(Update, Start), Replace: p.Count(Replace),
+		Remove: p.Count(Remove), Blocked: p.Count(Blocked), Unchanged: p.Unchanged,
+	}
+}
+
+// JSON returns the machine form; notes are joined with more diagnostics.
+func (p *Plan) JSON(more diag.List) JSON {
+	j := JSON{
+		FormatVersion: FormatVersion, Changes: []JSONChange{}, Summary: p.Summary(),
+		Diagnostics: append(append(diag.List{}, more...), p.Notes...),
+	}
+	for _, c := range p.Changes {
+		j.Changes = append(j.Changes, JSONChange{
+			ID: c.ID.String(), Backend: c.Backend, Actions: c.Action.Words(),
+			Reasons: c.Reasons, Diff: append([]FieldDiff{}, c.Diff...), Note: c.Note,
+		})
+	}
+	return j
+}
+
+// String is the graph of nodes, for engine tests and debugging:
+// "[1 2] -> #3 docker reviewer create_agent, not_found".
+func (p *Plan) String() string {
+	var out string
+	for _, n := range p.Nodes {
+		out += n.String() + "\n"
+	}
+	return out
+}
+
+func (n Node) subject() string {
+	if n.Op == OpPrepare {
+		return "*"
+	}
+	if n.Op == OpEnsureImage {
+		return cmp.Or(n.Spec.Image.Name, n.Spec.Image.Ref)
+	}
+	return n.Instance.String()
+}

@@ -1,0 +1,196 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// scheduler turns changes into nodes. Nodes are appended in topological
+// order; the order of work and its reasons are here, not in the executor.
+type scheduler struct {
+	p        *Plan
+	prepared map[string]int   // backend -> prepare node
+	images   map[imageKey]int // -> ensure_image node
+}
+
+type imageKey struct {
+	backend string
+	image   spec.Image
+}
+
+func schedule(p *Plan, prune bool, observed map[spec.ID][]Instance) {
+	s := &scheduler{p: p, prepared: map[string]int{}, images: map[imageKey]int{}}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		o, elsewhere := pick(c.Backend, observed[c.ID])
+		switch c.Action {
+		case Create, Replace, Start:
+			s.bringUp(c, o, elsewhere)
+		case Update:
+			s.update(c, o)
+		case Remove:
+			if !c.Prune || prune {
+				s.remove(c.ID, c.Backend, nil, string(c.Reasons[0]))
+			}
+		}
+	}
+}
+
+// node appends one operation and returns its number.
+func (s *scheduler) node(n Node, after ...int) int {
+	n.ID = len(s.p.Nodes) + 1
+	for _, a := range after {
+		if a != 0 && !slices.Contains(n.DependsOn, a) {
+			n.DependsOn = append(n.DependsOn, a)
+		}
+	}
+	s.p.Nodes = append(s.p.Nodes, n)
+	return n.ID
+}
+
+func (s *scheduler) prepare(backend string) int {
+	if id, ok := s.prepared[backend]; ok {
+		return id
+	}
+	id := s.node(Node{Op: OpPrepare, Backend: backend, Cause: "shared by all bottles"})
+	s.prepared[backend] = id
+	return id
+}
+
+func (s *scheduler) image(sp *spec.Spec) int {
+	k := imageKey{sp.Backend, sp.Image}
+	if id, ok := s.images[k]; ok {
+		return id
+	}
+	// The instance names the image for people; the node serves all that share it.
+	id := s.node(Node{Op: OpEnsureImage, Backend: sp.Backend, Instance: sp.ID, Spec: sp, Cause: "image of " + sp.Image.Name})
+	s.images[k] = id
+	return id
+}
+
+// bringUp creates, replaces or starts. The old agent is removed only when its
+// successor's image and gate are ready: a build that fails costs nobody
+// anything. The new one starts only behind a gate that enforces its policy.
+func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
+	cause := string(c.Reasons[0])
+	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: cause}
+	image := 0
+	if c.Action != Start {
+		image = s.image(c.Spec)
+	}
+	gate := s.gate(c, o)
+	todo := provisioned(c.Spec)
+
+	early := n
+	early.Op, early.Parts = OpConfigure, allParts
+	if todo != nil || c.Spec.HasSecretEnv() {
+		early.Parts = []string{spec.PartEgress} // the rest is claimed when it is done
+	}
+	configured := s.node(early, gate)
+
+	last := configured
+	for _, e := range elsewhere {
+		last = s.remove(e.ID, e.Backend, []int{last, image}, cause)
+	}
+	if c.Action == Replace && o != nil && o.Agent != nil {
+		last = s.node(withOp(n, OpRemoveAgent), last, image)
+	}
+	if c.Action != Start {
+		last = s.node(withOp(n, OpCreateAgent), last, image)
+	}
+	last = s.node(withOp(n, OpStartAgent), last)
+	if len(early.Parts) != len(allParts) {
+		s.provision(n, todo, last)
+	}
+}
+
+// gate makes sure that a sidecar of the right kind runs, and returns the node
+// to wait for, or 0 when it already does.
+func (s *scheduler) gate(c *Change, o *Instance) int {
+	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: string(c.Reasons[0])}
+	prepared := s.prepare(c.Backend)
+	switch {
+	case o == nil || o.Sidecar == nil,
+		slices.Contains(c.Reasons, SidecarOutdated), slices.Contains(c.Reasons, NetworkChanged):
+		return s.node(withOp(n, OpCreateSidecar), prepared)
+	case !o.Sidecar.Running:
+		return s.node(withOp(n, OpStartSidecar), prepared)
+	}
+	return prepared
+}
+
+// update changes the live half in place: the gate first, then what has to be
+// done inside the agent, then the claim that all of it is done.
+func (s *scheduler) update(c *Change, o *Instance) {
+	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: string(c.Reasons[0])}
+	gate := 0
+	if slices.ContainsFunc(c.Reasons, func(r Reason) bool {
+		return r == SidecarLost || r == SidecarOutdated || r == NetworkChanged
+	}) {
+		gate = s.gate(c, o)
+	}
+	todo := changedInside(c.Spec, o)
+	first := withOp(n, OpConfigure)
+	first.Parts = allParts
+	if len(todo) > 0 {
+		first.Parts = without(allParts, todo)
+	}
+	configured := s.node(first, gate)
+	if len(todo) > 0 {
+		s.provision(n, todo, configured)
+	}
+}
+
+func (s *scheduler) provision(n Node, parts []string, after int) {
+	p := withOp(n, OpProvision)
+	p.Parts = parts
+	done := s.node(p, after)
+	claim := withOp(n, OpConfigure)
+	claim.Parts = allParts
+	s.node(claim, done)
+}
+
+func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string) int {
+	n := Node{Backend: backend, Instance: id, Cause: cause}
+	agent := s.node(withOp(n, OpRemoveAgent), after...)
+	sidecar := s.node(withOp(n, OpRemoveSidecar), agent)
+	return s.node(withOp(n, OpRemoveVolumes), sidecar)
+}
+
+var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
+
+// provisioned lists the parts that need a command in a fresh agent; files are
+// placed before it starts.
+func provisioned(s *spec.Spec) []string {
+	if _, ok := s.LiveHashes()[spec.PartIdentity]; ok {
+		return []string{spec.PartIdentity}
+	}
+	return nil
+}
+
+// changedInside lists the parts inside a running agent that differ from what
+// its sidecar claims as done; all declared ones when it claims nothing.
+func changedInside(s *spec.Spec, o *Instance) []string {
+	want := s.LiveHashes()
+	var have map[string]string
+	if configured(o) {
+		have = o.State.Live
+	}
+	var parts []string
+	for _, p := range allParts[1:] {
+		if want[p] != have[p] {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(p string) bool { return slices.Contains(some, p) })
+}
+
+func withOp(n Node, op Op) Node {
+	n.Op = op
+	return n
+}

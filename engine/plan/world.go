@@ -1,0 +1,99 @@
+// Package plan compares the desired instances with what a driver observed,
+// and lists what to do: changes for people, nodes for the executor. It is
+// pure: nothing here touches the world.
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Query is what a driver needs to know to observe.
+type Query struct {
+	Owner string
+	// Scopes are those in view: what has a name of one of them and is not
+	// ours is foreign, whether an instance of that name is desired or not.
+	Scopes []string
+	// Specs are the desired instances of this backend: the driver resolves
+	// their images and looks for foreign resources of their names.
+	Specs []*spec.Spec
+}
+
+// Claims reports whether name is one that bb computes for a scope in view.
+func (q Query) Claims(name string) bool {
+	scope := spec.ScopeOf(name)
+	if scope == "" {
+		return false
+	}
+	return slices.ContainsFunc(q.Scopes, func(s string) bool { return strings.HasPrefix(s, scope) }) ||
+		slices.ContainsFunc(q.Specs, func(s *spec.Spec) bool { return strings.HasPrefix(s.ID.Scope, scope) })
+}
+
+// World is one driver's snapshot.
+type World struct {
+	Backend string
+	// Instances are ours, of every scope of this owner.
+	Instances []Instance
+	// Foreign are resources that are not ours and have a name bb computes.
+	Foreign []Foreign
+	// Images is keyed by instance name: the image the instance should have.
+	Images map[string]ImageState
+	// SidecarImage is the image sidecars should have; "" means unknown.
+	SidecarImage string
+	// SharedNetwork is "" (absent), "ours" or "foreign".
+	SharedNetwork string
+}
+
+// Instance is one observed bottle, whole or half-made.
+type Instance struct {
+	ID      spec.ID
+	Backend string
+	Agent   *Part // nil: absent
+	Sidecar *Part
+	// Leftovers names volumes or directories that exist.
+	Leftovers []string
+	// State is the sidecar's last state line; nil unless it runs and spoke.
+	State *egress.StateLine
+	// Document is the redacted live document, asked for only where its hash
+	// differs, to show which fields do.
+	Document *egress.Document
+}
+
+// Part is the container, machine or process of one role.
+type Part struct {
+	Ref     string // the engine's id
+	Running bool
+	// Status is the engine's own word, for people: "Up 3 minutes".
+	Status   string
+	Created  int64 // unix seconds
+	Spec     string
+	SpecJSON string
+	Image    string
+	Version  string
+	Source   string
+	// Network is the outer network the sidecar was created on.
+	Network string
+}
+
+// Foreign is a resource with a name of ours that is not ours.
+type Foreign struct {
+	Kind string // container, volume, network
+	Name string
+}
+
+// ImageState is the image an instance should have.
+type ImageState struct {
+	// Ref is what the image label should say; "" means unknown until built.
+	Ref string
+	// Present reports whether the engine has it.
+	Present bool
+}
+
+// Capabilities are what a driver can do beyond create and remove.
+type Capabilities struct {
+	// Builds reports whether the driver builds images.
+	Builds bool
+}
