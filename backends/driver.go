@@ -1,0 +1,101 @@
+// Package backends defines what a driver is: the one interface that Docker,
+// smolvm and the in-memory fake implement, and that the conformance suite
+// holds them to.
+package backends
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Driver runs bottles on one kind of machine. Every method may be called
+// again after a crash at any point: it finishes what was begun, and creating
+// what exists or removing what is gone is success. A method touches only
+// resources that are ours (labels and computed name agree); a name taken by
+// another's resource is an error that says so.
+type Driver interface {
+	// Name is the backend's word in manifests: "docker".
+	Name() string
+	Capabilities() plan.Capabilities
+	// Check fails within two seconds when the engine is missing, saying what
+	// is missing and how to get it (a diag.Diagnostic).
+	Check(ctx context.Context) error
+	// Observe changes nothing and runs nothing inside a bottle.
+	Observe(ctx context.Context, q plan.Query) (plan.World, error)
+
+	// Prepare makes what all instances share: binary, sidecar image, network.
+	Prepare(ctx context.Context) error
+	EnsureImage(ctx context.Context, s *spec.Spec) error
+	// CreateSidecar creates and starts the sidecar, unconfigured: it passes
+	// nothing. A sidecar of ours that does not fit is replaced; its CA stays.
+	CreateSidecar(ctx context.Context, s *spec.Spec) error
+	StartSidecar(ctx context.Context, s *spec.Spec) error
+	// Configure swaps in the live half and claims parts as done.
+	Configure(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error
+	// CreateAgent creates the agent without starting it.
+	CreateAgent(ctx context.Context, s *spec.Spec) error
+	// StartAgent places all files and the CA, and starts the agent.
+	StartAgent(ctx context.Context, s *spec.Spec) error
+	// Provision does what must run in a started agent: secret environment,
+	// identity, and the files of the named live parts.
+	Provision(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error
+	RemoveAgent(ctx context.Context, id spec.ID) error
+	RemoveSidecar(ctx context.Context, id spec.ID) error
+	RemoveVolumes(ctx context.Context, id spec.ID) error
+
+	// Exec runs a command as the agent's user, with the bottle's environment,
+	// and returns its exit code.
+	Exec(ctx context.Context, id spec.ID, r ExecRequest) (int, error)
+	// Logs copies the agent's or the sidecar's output to w.
+	Logs(ctx context.Context, id spec.ID, r LogRequest, w io.Writer) error
+	// Control sends one command to the sidecar's control socket and returns
+	// its reply line: "get", "log", "ca".
+	Control(ctx context.Context, id spec.ID, command string) ([]byte, error)
+}
+
+// ExecRequest is one command in a bottle.
+type ExecRequest struct {
+	Argv           []string
+	Stdin          io.Reader // nil means empty
+	Stdout, Stderr io.Writer // required
+}
+
+// LogRequest selects what Logs copies.
+type LogRequest struct {
+	Sidecar bool // the sidecar's state lines instead of the agent's output
+	Follow  bool
+	Tail    int // 0 means all
+}
+
+// Do performs one node of a plan on its driver.
+func Do(ctx context.Context, d Driver, n plan.Node, secrets spec.Secrets) error {
+	switch n.Op {
+	case plan.OpPrepare:
+		return d.Prepare(ctx)
+	case plan.OpEnsureImage:
+		return d.EnsureImage(ctx, n.Spec)
+	case plan.OpCreateSidecar:
+		return d.CreateSidecar(ctx, n.Spec)
+	case plan.OpStartSidecar:
+		return d.StartSidecar(ctx, n.Spec)
+	case plan.OpConfigure:
+		return d.Configure(ctx, n.Spec, secrets, n.Parts)
+	case plan.OpCreateAgent:
+		return d.CreateAgent(ctx, n.Spec)
+	case plan.OpStartAgent:
+		return d.StartAgent(ctx, n.Spec)
+	case plan.OpProvision:
+		return d.Provision(ctx, n.Spec, secrets, n.Parts)
+	case plan.OpRemoveAgent:
+		return d.RemoveAgent(ctx, n.Instance)
+	case plan.OpRemoveSidecar:
+		return d.RemoveSidecar(ctx, n.Instance)
+	case plan.OpRemoveVolumes:
+		return d.RemoveVolumes(ctx, n.Instance)
+	}
+	return fmt.Errorf("unknown operation %q", n.Op)
+}

@@ -1,0 +1,114 @@
+// Package fake is a driver without an engine: its world is one JSON file. It
+// serves the engine's tests and `--backend fake` in scripts; it keeps the same
+// promises as a real driver, and the conformance suite holds it to them.
+package fake
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// File is the world as it is kept on disk. Tests may write it by hand.
+type File struct {
+	Containers map[string]*Container `json:"containers"`
+	Volumes    map[string]*Volume    `json:"volumes"`
+	// Images lists what was built or is there to be taken.
+	Images []string `json:"images"`
+	// SharedNetwork is "", "ours" or "foreign".
+	SharedNetwork string `json:"shared_network,omitempty"`
+	// Faults makes an operation fail with a message, by name of operation or
+	// by "operation instance".
+	Faults map[string]string `json:"faults,omitempty"`
+	// Next numbers the containers.
+	Next int `json:"next"`
+}
+
+// Container is an agent or a sidecar.
+type Container struct {
+	Ref     string            `json:"ref"`
+	Labels  map[string]string `json:"labels"`
+	Running bool              `json:"running"`
+	// State and Document are a running sidecar's.
+	State    *egress.StateLine `json:"state,omitempty"`
+	Document *egress.Document  `json:"document,omitempty"`
+	// Files and Env are what was placed in an agent, by path and name.
+	Files []string `json:"files,omitempty"`
+	Env   []string `json:"env,omitempty"`
+}
+
+// Volume is a named volume.
+type Volume struct {
+	Labels map[string]string `json:"labels"`
+}
+
+// store reads and writes the file; one process at a time is enough for tests.
+type store struct {
+	mu   sync.Mutex
+	path string
+}
+
+// view runs f on the world; update also writes it back, atomically.
+func (s *store) view(f func(*File) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, err := s.read()
+	if err != nil {
+		return err
+	}
+	return f(w)
+}
+
+func (s *store) update(f func(*File) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, err := s.read()
+	if err != nil {
+		return err
+	}
+	if err := f(w); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(w, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := s.path + ".new"
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.path)
+}
+
+func (s *store) read() (*File, error) {
+	w := &File{Containers: map[string]*Container{}, Volumes: map[string]*Volume{}}
+	b, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return w, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, w); err != nil {
+		return nil, fmt.Errorf("fake world %s: %w", filepath.Base(s.path), err)
+	}
+	return w, nil
+}
+
+func (w *File) fault(op, instance string) error {
+	for _, key := range []string{op + " " + instance, op} {
+		if m, ok := w.Faults[key]; ok {
+			return errors.New(m)
+		}
+	}
+	return nil
+}
