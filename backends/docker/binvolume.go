@@ -1,0 +1,171 @@
+package docker
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/volume"
+
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// The binary's volume is shared by all bottles of the engine, of every owner:
+// its name says what is in it. A second, empty volume is made when it is
+// full, so that a fill that was cut off is never mistaken for a whole one.
+func binVolume(b binary) string { return "bb-bin-" + b.digest }
+func binMarker(b binary) string { return "bb-bin-" + b.digest + "_full" }
+func binFiller(b binary) string { return "bb-bin-" + b.digest + "_fill" }
+
+// staleFiller is how old a filler is that nobody works with any more.
+const staleFiller = 2 * time.Minute
+
+// ensureBinary makes and fills the volume, through a container that never
+// starts: the engine may be on another machine.
+func (d *Driver) ensureBinary(ctx context.Context, b binary) error {
+	name := binVolume(b)
+	full, err := d.binaryReady(ctx, b)
+	if err != nil || full {
+		return err
+	}
+	if _, err := d.sharedVolume(ctx, name); err != nil {
+		return err
+	}
+	filler, err := d.claimFiller(ctx, b)
+	if err != nil || filler == "" {
+		return err // "": another process has filled it meanwhile
+	}
+	err = d.fill(ctx, filler)
+	if err == nil {
+		_, err = d.sharedVolume(ctx, binMarker(b))
+	}
+	removed := d.engine.ContainerRemove(context.WithoutCancel(ctx), filler, container.RemoveOptions{Force: true})
+	return errors.Join(d.wrap(err, "fill volume %s", name), d.wrap(removed, "container %s", binFiller(b)))
+}
+
+func (d *Driver) binaryReady(ctx context.Context, b binary) (bool, error) {
+	for _, name := range []string{binVolume(b), binMarker(b)} {
+		v, err := d.engine.VolumeInspect(ctx, name)
+		if errdefs.IsNotFound(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, d.wrap(err, "volume %s", name)
+		}
+		if !isBinary(v.Labels) {
+			return false, foreign("volume", name)
+		}
+	}
+	return true, nil
+}
+
+func isBinary(labels map[string]string) bool {
+	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == spec.RoleBinary
+}
+
+// sharedVolume creates the volume or takes the one that is there.
+func (d *Driver) sharedVolume(ctx context.Context, name string) (volume.Volume, error) {
+	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.shared(spec.RoleBinary)})
+	if err != nil {
+		return v, d.wrap(err, "create volume %s", name)
+	}
+	if !isBinary(v.Labels) {
+		return v, foreign("volume", name)
+	}
+	return v, nil
+}
+
+// claimFiller creates the container that fills; its name is the lock among
+// all users of the engine. One that a killed bb left behind is removed.
+func (d *Driver) claimFiller(ctx context.Context, b binary) (id string, err error) {
+	name := binFiller(b)
+	config := &container.Config{Image: d.opts.BaseImage, Cmd: []string{"true"}, Labels: d.shared(spec.RoleBinary)}
+	host := &container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{
+		Type: mount.TypeVolume, Source: binVolume(b), Target: "/bb/bin",
+		VolumeOptions: &mount.VolumeOptions{NoCopy: true},
+	}}}
+	for {
+		created, err := d.engine.ContainerCreate(ctx, config, host, nil, nil, name)
+		if err == nil {
+			return created.ID, nil
+		}
+		if !errdefs.IsConflict(err) {
+			return "", d.wrap(err, "create container %s", name)
+		}
+		if err := d.waitForFiller(ctx, name); err != nil {
+			return "", err
+		}
+		if full, err := d.binaryReady(ctx, b); err != nil || full {
+			return "", err
+		}
+	}
+}
+
+// waitForFiller returns when the container is gone, or was stale and removed.
+func (d *Driver) waitForFiller(ctx context.Context, name string) error {
+	for {
+		c, err := d.engine.ContainerInspect(ctx, name)
+		switch {
+		case errdefs.IsNotFound(err):
+			return nil
+		case err != nil:
+			return d.wrap(err, "container %s", name)
+		case !isBinary(c.Config.Labels):
+			return foreign("container", name)
+		}
+		created, err := time.Parse(time.RFC3339Nano, c.Created)
+		// Of our own owner nobody else works: the caller holds the lock.
+		ours := c.Config.Labels[spec.LabelOwner] == d.opts.Owner
+		if ours || err != nil || time.Since(created) > staleFiller {
+			err := d.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
+			if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+				err = nil // being removed
+			}
+			if err != nil {
+				return d.wrap(err, "container %s", name)
+			}
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Driver) fill(ctx context.Context, filler string) error {
+	f, err := os.Open(d.opts.Binary)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() {
+		t := tar.NewWriter(w)
+		err := t.WriteHeader(&tar.Header{Name: "bb", Mode: 0o755, Size: info.Size(), Typeflag: tar.TypeReg})
+		if err == nil {
+			_, err = io.Copy(t, f)
+		}
+		w.CloseWithError(errors.Join(err, t.Close()))
+	}()
+	err = d.engine.CopyToContainer(ctx, filler, "/bb/bin", r, container.CopyToContainerOptions{})
+	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
+	return err
+}
+
+func sleep(ctx context.Context, t time.Duration) error {
+	select {
+	case <-time.After(t):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,142 @@
+package docker
+
+import (
+	"archive/tar"
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/docker/docker/api/types/build"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// buildJob is one image build.
+type buildJob struct {
+	tag        string
+	dockerfile string                  // its text
+	name       string                  // its name in the context; "" means Dockerfile
+	base       string                  // build argument BASE
+	files      func(*tar.Writer) error // the rest of the context; nil for none
+}
+
+// buildCAName is the extra file of a build with BuildCA.
+const buildCAName = ".bb-build-ca.crt"
+
+// shownLines of a failed build are enough to see why.
+const shownLines = 20
+
+// build runs one build with the classic builder, which every engine has.
+func (d *Driver) build(ctx context.Context, j buildJob) error {
+	name := cmp.Or(j.name, "Dockerfile")
+	logf(d.opts.Log, "building %s", j.tag)
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(d.writeContext(w, name, j)) }()
+	res, err := d.engine.ImageBuild(ctx, r, build.ImageBuildOptions{
+		Version: build.BuilderV1, Tags: []string{j.tag}, Dockerfile: name,
+		Remove: true, ForceRemove: true, BuildArgs: buildArgs(j.base, os.Getenv),
+	})
+	output := &tail{limit: shownLines}
+	if err == nil {
+		err = readStream(res.Body, io.MultiWriter(output, d.opts.Log))
+		res.Body.Close()
+	}
+	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return d.wrap(ctx.Err(), "build %s", j.tag)
+	case engineGone(err):
+		return d.wrap(err, "build %s", j.tag)
+	}
+	text := fmt.Sprintf("build %s: %s", j.tag, tidy(err.Error()))
+	if said := output.String(); said != "" {
+		text += "; the build's last lines:\n" + said
+	}
+	return diag.Errorf("%s", text)
+}
+
+func (d *Driver) writeContext(w io.Writer, name string, j buildJob) error {
+	t := tar.NewWriter(w)
+	text := j.dockerfile
+	if len(d.opts.BuildCA) > 0 {
+		text = trustInBuild(text)
+		if err := addBytes(t, buildCAName, 0o644, d.opts.BuildCA); err != nil {
+			return err
+		}
+	}
+	if err := addBytes(t, name, 0o644, []byte(text)); err != nil {
+		return err
+	}
+	if j.files != nil {
+		if err := j.files(t); err != nil {
+			return err
+		}
+	}
+	return t.Close()
+}
+
+// buildArgs are the base and the proxy that the host uses itself; proxy
+// arguments are known to the builder and stay out of the image.
+func buildArgs(base string, getenv func(string) string) map[string]*string {
+	args := map[string]*string{"BASE": &base}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		if v := getenv(name); v != "" {
+			args[name] = &v
+		}
+	}
+	return args
+}
+
+// readStream copies the text of the engine's progress messages to w and
+// returns the error that the stream ends with, if any.
+func readStream(r io.Reader, w io.Writer) error {
+	dec := json.NewDecoder(r)
+	for {
+		var m struct {
+			Stream string `json:"stream"`
+			Error  string `json:"error"`
+		}
+		switch err := dec.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case m.Error != "":
+			return errors.New(m.Error)
+		}
+		if _, err := io.WriteString(w, m.Stream); err != nil {
+			return err
+		}
+	}
+}
+
+// tail keeps the last lines written to it.
+type tail struct {
+	limit int
+	text  bounded
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.text.limit = 16 << 10
+	return t.text.Write(p)
+}
+
+func (t *tail) String() string {
+	var lines []string
+	s := bufio.NewScanner(strings.NewReader(printable(t.text.String())))
+	s.Buffer(nil, 64<<10)
+	for s.Scan() {
+		if l := strings.TrimRight(s.Text(), " "); l != "" {
+			lines = append(lines, "  "+l)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-t.limit):], "\n")
+}

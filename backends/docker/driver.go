@@ -1,0 +1,113 @@
+// Package docker runs bottles on a Docker engine. Everything goes through the
+// engine's API, so that a remote engine works like a local one; this is the
+// only package that imports its client.
+package docker
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/docker/docker/client"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// DefaultBaseImage is what bb's own images are built from.
+const DefaultBaseImage = "debian:bookworm-slim"
+
+// Options configure a Driver.
+type Options struct {
+	// Host is the engine's address; empty means from the environment.
+	Host string
+	// Owner marks what is ours.
+	Owner string
+	// Key digests what labels must not show.
+	Key spec.Key
+	// Version is bb's, for labels.
+	Version string
+	// Binary is the path of a static linux bb. What only looks at or removes
+	// bottles works without one.
+	Binary string
+	// BaseImage defaults to DefaultBaseImage.
+	BaseImage string
+	// BuildCA is PEM: roots that image builds trust besides their own.
+	BuildCA []byte
+	// Log gets the output of builds; nil means nowhere.
+	Log io.Writer
+}
+
+// Driver implements backends.Driver.
+type Driver struct {
+	opts    Options
+	engine  engineAPI
+	profile string
+
+	builds   keyedLock // one build of an image at a time
+	checked  sync.Map  // image id -> its user is as a bottle needs it
+	once     sync.Mutex
+	facts    *engineFacts // nil until asked
+	binaryID func() (binary, error)
+}
+
+var _ backends.Driver = (*Driver)(nil)
+
+// New returns a driver. It does not reach for the engine: Check does.
+func New(o Options) (*Driver, error) {
+	if o.BaseImage == "" {
+		o.BaseImage = DefaultBaseImage
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	clientOptions := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if o.Host != "" {
+		clientOptions = append(clientOptions, client.WithHost(o.Host))
+	}
+	c, err := client.NewClientWithOpts(clientOptions...)
+	if err != nil {
+		return nil, diag.Errorf("docker: %s", tidy(err.Error())).
+			WithHint("DOCKER_HOST is unix://PATH or tcp://HOST:PORT")
+	}
+	if strings.HasPrefix(c.DaemonHost(), "ssh:") {
+		return nil, diag.Errorf("docker: an engine over ssh is not supported yet").
+			WithHint("forward its socket with 'ssh -L' and set DOCKER_HOST to the local end")
+	}
+	return &Driver{
+		opts: o, engine: c, profile: seccompProfile(),
+		binaryID: sync.OnceValues(func() (binary, error) { return readBinary(o.Binary) }),
+	}, nil
+}
+
+// Name is the backend's word in manifests.
+func (d *Driver) Name() string { return "docker" }
+
+// Capabilities are what this driver can do.
+func (d *Driver) Capabilities() plan.Capabilities { return plan.Capabilities{Builds: true} }
+
+// identity are the labels of one resource of an instance.
+func (d *Driver) identity(id spec.ID, role string) map[string]string {
+	return spec.IdentityLabels(d.opts.Owner, d.opts.Version, id, role)
+}
+
+// shared are the labels of what all instances use.
+func (d *Driver) shared(role string) map[string]string {
+	return map[string]string{
+		spec.LabelManaged: "1", spec.LabelOwner: d.opts.Owner,
+		spec.LabelVersion: d.opts.Version, spec.LabelRole: role,
+	}
+}
+
+// foreign is the error for a name that another's resource has taken.
+func foreign(kind, name string) error {
+	return diag.Errorf("%s %s exists and is not bb's", kind, name).
+		WithHint("rename or remove it; bb never touches it")
+}
+
+func trimName(name string) string { return strings.TrimPrefix(name, "/") }
+
+func logf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }

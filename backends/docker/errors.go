@@ -1,0 +1,92 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"unicode"
+
+	"github.com/docker/docker/client"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// wrap names the resource of a failed call. An engine that went away is one
+// clear error, however the connection ended.
+func (d *Driver) wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	what := fmt.Sprintf(format, args...)
+	var known diag.Diagnostic
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", what, err)
+	case engineGone(err):
+		return diag.Errorf("%s: the docker engine at %s went away", what, d.engine.DaemonHost()).
+			WithHint("start it and run the same command again: bb finishes what was begun")
+	}
+	return &callError{what: what, cause: err}
+}
+
+func engineGone(err error) bool {
+	var op *net.OpError
+	return client.IsErrConnectionFailed(err) || errors.As(err, &op) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// callError keeps the engine's error for errdefs and says it in bb's manner.
+type callError struct {
+	what  string
+	cause error
+}
+
+func (e *callError) Error() string { return e.what + ": " + tidy(e.cause.Error()) }
+func (e *callError) Unwrap() error { return e.cause }
+
+// tidy makes the engine's wording fit in a sentence of ours.
+func tidy(s string) string {
+	s = strings.TrimPrefix(s, "Error response from daemon: ")
+	return strings.TrimSuffix(printable(s), ".")
+}
+
+// printable drops what could drive a terminal: much of what errors quote was
+// written by an image or by the agent.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.TrimSpace(s))
+}
+
+// lastLines returns the end of text that others wrote.
+func lastLines(text string, n int) string {
+	lines := strings.Split(printable(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// bounded keeps the last limit bytes written to it: no output of a bottle
+// fills the memory of the host.
+type bounded struct {
+	limit int
+	data  []byte
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.data = append(b.data, p...)
+	if len(b.data) > 2*b.limit {
+		b.data = append(b.data[:0], b.data[len(b.data)-b.limit:]...)
+	}
+	return len(p), nil
+}
+
+func (b *bounded) String() string {
+	return string(b.data[max(0, len(b.data)-b.limit):])
+}

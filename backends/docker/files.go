@@ -1,0 +1,135 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// archive collects files for one upload. Directories below the agent's home
+// are named one by one, so that what the agent put in their place (a link to
+// somewhere else) is replaced and not followed.
+type archive struct {
+	buf  bytes.Buffer
+	tar  *tar.Writer
+	dirs map[string]bool
+}
+
+func newArchive() *archive {
+	a := &archive{dirs: map[string]bool{}}
+	a.tar = tar.NewWriter(&a.buf)
+	return a
+}
+
+func (a *archive) add(f spec.File) error {
+	if path.Clean(f.Path) != f.Path || !path.IsAbs(f.Path) || f.Path == "/" {
+		return diag.Errorf("file %s: not a clean absolute path", f.Path)
+	}
+	below := f.Path == spec.Home || strings.HasPrefix(f.Path, spec.Home+"/")
+	if !f.Root && !below {
+		return diag.Errorf("file %s: not below %s", f.Path, spec.Home)
+	}
+	if below {
+		if err := a.parents(path.Dir(f.Path), f.Root); err != nil {
+			return err
+		}
+	}
+	mode := f.Mode & 0o777
+	if f.Dir {
+		a.dirs[f.Path] = true
+		return a.dir(f.Path, mode, f.Root)
+	}
+	h := header(f.Path, mode, f.Root)
+	h.Typeflag, h.Size = tar.TypeReg, int64(len(f.Content))
+	if err := a.tar.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err := a.tar.Write(f.Content)
+	return err
+}
+
+// parents makes the directories from the home down to dir.
+func (a *archive) parents(dir string, root bool) error {
+	if !strings.HasPrefix(dir, spec.Home) || a.dirs[dir] {
+		return nil
+	}
+	if err := a.parents(path.Dir(dir), root); err != nil {
+		return err
+	}
+	a.dirs[dir] = true
+	return a.dir(dir, 0o755, root && dir != spec.Home)
+}
+
+func (a *archive) dir(name string, mode int64, root bool) error {
+	h := header(name+"/", mode, root)
+	h.Typeflag = tar.TypeDir
+	return a.tar.WriteHeader(h)
+}
+
+func header(name string, mode int64, root bool) *tar.Header {
+	h := &tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: mode, Uid: spec.UID, Gid: spec.GID}
+	if root {
+		h.Uid, h.Gid = 0, 0
+	}
+	return h
+}
+
+// upload extracts the archive at the container's root.
+func (d *Driver) upload(ctx context.Context, id, name string, a *archive) error {
+	if err := a.tar.Close(); err != nil {
+		return err
+	}
+	err := d.engine.CopyToContainer(ctx, id, "/", &a.buf,
+		container.CopyToContainerOptions{AllowOverwriteDirWithFile: true})
+	return d.wrap(err, "place files in %s", name)
+}
+
+// untarOne returns the content of an archive of one regular file.
+func untarOne(r io.Reader) ([]byte, error) {
+	t := tar.NewReader(r)
+	h, err := t.Next()
+	if err != nil {
+		return nil, err
+	}
+	if h.Typeflag != tar.TypeReg {
+		return nil, os.ErrInvalid
+	}
+	if h.Size > maxRead {
+		return nil, fmt.Errorf("%s is larger than %d bytes", h.Name, maxRead)
+	}
+	return io.ReadAll(t)
+}
+
+func addBytes(t *tar.Writer, name string, mode int64, content []byte) error {
+	if err := t.WriteHeader(&tar.Header{
+		Name: name, Mode: mode, Size: int64(len(content)), Typeflag: tar.TypeReg,
+	}); err != nil {
+		return err
+	}
+	_, err := t.Write(content)
+	return err
+}
+
+func addFile(t *tar.Writer, name string, mode int64, f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := t.WriteHeader(&tar.Header{
+		Name: name, Mode: mode, Size: info.Size(), Typeflag: tar.TypeReg,
+	}); err != nil {
+		return err
+	}
+	_, err = io.Copy(t, f)
+	return err
+}

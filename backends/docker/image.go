@@ -1,0 +1,127 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// resolved is what is known of an image without pulling or building.
+type resolved struct {
+	label string // what the label bb.image says; "" means unknown
+	use   string // what a container is created from
+	id    string // "" while the engine does not have it
+	job   buildJob
+	needs string // the base image that is missing, if one is
+}
+
+// resolve computes the name of the image that s should have.
+func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (resolved, error) {
+	switch {
+	case s.Image.Ref != "":
+		id, err := d.imageID(ctx, s.Image.Ref)
+		if err != nil || id == "" {
+			return resolved{}, err
+		}
+		// A tag may move: the id is part of what is compared, and is what runs.
+		short := strings.TrimPrefix(id, "sha256:")
+		return resolved{label: s.Image.Ref + "@" + short[:min(12, len(short))], use: id, id: id}, nil
+	case s.Image.Recipe != "":
+		return d.resolveBuild(ctx, s, buildJob{dockerfile: s.Image.Recipe}, "")
+	case s.Image.Dockerfile != "":
+		return d.resolveDockerfile(ctx, s)
+	}
+	return resolved{}, diag.Errorf("%s has no image", s.ID)
+}
+
+func (d *Driver) resolveDockerfile(ctx context.Context, s *spec.Spec) (resolved, error) {
+	text, err := os.ReadFile(s.Image.Dockerfile)
+	if err != nil {
+		return resolved{}, diag.Errorf("dockerfile of %s: %s", s.Image.Name, err).
+			WithHint("agent_provider.dockerfile names a file on this machine")
+	}
+	c, err := openContext(s.Image.Dockerfile)
+	if err != nil {
+		return resolved{}, diag.Errorf("build context of %s: %s", s.Image.Name, err)
+	}
+	digest, err := c.digest()
+	if err != nil {
+		return resolved{}, d.wrap(err, "build context of %s", s.Image.Name)
+	}
+	return d.resolveBuild(ctx, s, buildJob{dockerfile: string(text), name: c.dockerfile, files: c.write}, digest)
+}
+
+// resolveBuild tags by every input but the build's roots: those are the
+// network's, not the image's.
+func (d *Driver) resolveBuild(ctx context.Context, s *spec.Spec, j buildJob, context string) (resolved, error) {
+	j.base = s.Image.Base
+	if j.base == "" {
+		j.base = d.opts.BaseImage
+	}
+	inputs := []string{j.dockerfile, j.base, context}
+	for _, from := range fromImages(j.dockerfile, j.base) {
+		id, err := d.imageID(ctx, from)
+		if err != nil {
+			return resolved{}, err
+		}
+		if id == "" {
+			return resolved{needs: from}, nil
+		}
+		inputs = append(inputs, from, id)
+	}
+	j.tag = "bb-" + s.Image.Name + ":" + digest12(inputs...)
+	id, err := d.imageID(ctx, j.tag)
+	return resolved{label: j.tag, use: j.tag, id: id, job: j}, err
+}
+
+// EnsureImage builds or pulls the image unless it is there. Bottles that share
+// an image share the work.
+func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec) error {
+	if s.Image.Ref != "" {
+		_, err := d.ensureImageID(ctx, s.Image.Ref)
+		return err
+	}
+	for {
+		r, err := d.resolve(ctx, s)
+		if err != nil {
+			return err
+		}
+		if r.needs == "" {
+			return d.ensureBuilt(ctx, r)
+		}
+		if _, err := d.ensureImageID(ctx, r.needs); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Driver) ensureBuilt(ctx context.Context, r resolved) error {
+	unlock, err := d.builds.lock(ctx, r.job.tag)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if id, err := d.imageID(ctx, r.job.tag); err != nil || id != "" {
+		return err
+	}
+	return d.build(ctx, r.job)
+}
+
+// imageState is Observe's view. What is wrong with one image leaves it unknown:
+// EnsureImage says so, and other bottles are none the worse.
+func (d *Driver) imageState(ctx context.Context, s *spec.Spec) (plan.ImageState, error) {
+	r, err := d.resolve(ctx, s)
+	var wrong diag.Diagnostic
+	if errors.As(err, &wrong) && !engineGone(err) {
+		return plan.ImageState{}, nil
+	}
+	if err != nil {
+		return plan.ImageState{}, err
+	}
+	return plan.ImageState{Ref: r.label, Present: r.id != ""}, nil
+}

@@ -1,0 +1,57 @@
+package docker
+
+import (
+	"context"
+	"sync"
+)
+
+// keyedLock lets one caller at a time work on a key.
+type keyedLock struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// lock waits for the key or for ctx; unlock must be called when err is nil.
+func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err error) {
+	for {
+		l.mu.Lock()
+		if l.held == nil {
+			l.held = map[string]chan struct{}{}
+		}
+		busy, taken := l.held[key]
+		if !taken {
+			done := make(chan struct{})
+			l.held[key] = done
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.held, key)
+				l.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// parallel runs all functions, at most n at a time, and returns their errors
+// in order.
+func parallel(n int, work ...func() error) []error {
+	errs := make([]error, len(work))
+	slots := make(chan struct{}, n)
+	var wg sync.WaitGroup
+	for i, f := range work {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = f()
+		})
+	}
+	wg.Wait()
+	return errs
+}

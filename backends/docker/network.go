@@ -1,0 +1,93 @@
+package docker
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// SharedNetwork is the outer network of sidecars that name no other.
+const SharedNetwork = "bb-egress"
+
+// findNetwork returns the network of exactly this name; engines accept several
+// and bb means the one with the lowest id, always. The id is "" without one.
+func (d *Driver) findNetwork(ctx context.Context, name string) (network.Summary, error) {
+	// The engine's filter matches parts of names.
+	list, err := d.engine.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", name))})
+	if err != nil {
+		return network.Summary{}, d.wrap(err, "network %s", name)
+	}
+	return lowest(list, name), nil
+}
+
+func lowest(list []network.Summary, name string) network.Summary {
+	list = slices.DeleteFunc(slices.Clone(list), func(n network.Summary) bool { return n.Name != name })
+	if len(list) == 0 {
+		return network.Summary{}
+	}
+	return slices.MinFunc(list, func(a, b network.Summary) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// ensureNetwork makes the shared network unless one of its name exists, be it
+// another's. The caller holds the user's lock.
+func (d *Driver) ensureNetwork(ctx context.Context) error {
+	found, err := d.findNetwork(ctx, SharedNetwork)
+	if err != nil || found.ID != "" {
+		return err
+	}
+	made, err := d.engine.NetworkCreate(ctx, SharedNetwork, network.CreateOptions{
+		Driver: "bridge",
+		Labels: d.shared(spec.RoleNetwork),
+		// Sidecars are no servers and no neighbours of each other.
+		Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"},
+	})
+	if err != nil {
+		return d.wrap(err, "create network %s", SharedNetwork)
+	}
+	// Another user of the engine may have made one in the meantime.
+	if found, err = d.findNetwork(ctx, SharedNetwork); err != nil {
+		return err
+	}
+	if found.ID != made.ID {
+		return d.wrap(d.engine.NetworkRemove(ctx, made.ID), "remove the second network %s", SharedNetwork)
+	}
+	return nil
+}
+
+// outerNetwork resolves the network of a sidecar to its id.
+func (d *Driver) outerNetwork(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		name = SharedNetwork
+	}
+	found, err := d.findNetwork(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if found.ID == "" {
+		return "", diag.Errorf("network %s does not exist", name).
+			WithHint("create it with 'docker network create %s', or remove egress.network", name)
+	}
+	if found.Name == "host" || found.Name == "none" {
+		return "", diag.Errorf("network %s cannot be a sidecar's outer network", name).
+			WithHint("name a network of your own in egress.network, or remove it")
+	}
+	return found.ID, nil
+}
+
+// networkState tells Observe who made the shared network.
+func (d *Driver) networkState(list []network.Summary) string {
+	n := lowest(list, SharedNetwork)
+	switch {
+	case n.ID == "":
+		return ""
+	case n.Labels[spec.LabelManaged] == "1" && n.Labels[spec.LabelOwner] == d.opts.Owner:
+		return "ours"
+	}
+	return "foreign"
+}

@@ -1,0 +1,134 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Provision does what must run in a started agent.
+func (d *Driver) Provision(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error {
+	agent, err := d.running(ctx, s.ID, spec.RoleAgent)
+	if err != nil {
+		return err
+	}
+	if err := d.provisionEnv(ctx, s, agent.ID, secrets); err != nil {
+		return err
+	}
+	if err := d.provisionFiles(ctx, s, agent.ID, parts); err != nil {
+		return err
+	}
+	if slices.Contains(parts, spec.PartIdentity) {
+		return d.provisionIdentity(ctx, s, agent.ID)
+	}
+	return nil
+}
+
+// provisionEnv hands the secret variables to the door, on standard input. No
+// values at all means that they are not this call's business.
+func (d *Driver) provisionEnv(ctx context.Context, s *spec.Spec, agent string, secrets spec.Secrets) error {
+	if !s.HasSecretEnv() || len(secrets.Env) == 0 {
+		return nil
+	}
+	var records bytes.Buffer
+	for _, e := range s.Fixed.Env {
+		if !e.Secret() {
+			continue
+		}
+		value, ok := secrets.Env[e.Name]
+		if !ok {
+			return diag.Errorf("%s: no value for env.%s", s.ID, e.Name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return diag.Errorf("%s: the value of env.%s contains a NUL byte", s.ID, e.Name)
+		}
+		records.WriteString(e.Name + "=" + value + "\x00")
+	}
+	return d.inAgent(ctx, s, agent, "set the secret environment",
+		command{argv: []string{spec.BinaryPath, "door", "env"}, stdin: &records}, 0)
+}
+
+// provisionFiles places the files of live parts again.
+func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string, parts []string) error {
+	a, any := newArchive(), false
+	for _, f := range s.Files {
+		if f.Part == "" || !slices.Contains(parts, f.Part) {
+			continue
+		}
+		any = true
+		if err := a.add(f); err != nil {
+			return err
+		}
+	}
+	if !any {
+		return nil
+	}
+	return d.upload(ctx, agent, s.ID.Name(), a)
+}
+
+// provisionIdentity sets each declared field by itself, as the agent's user,
+// so that it lands in the file that git in the bottle reads. A field that is
+// not declared any more is unset.
+func (d *Driver) provisionIdentity(ctx context.Context, s *spec.Spec, agent string) error {
+	has, err := d.gitConfig(ctx, agent)
+	if err != nil {
+		return d.wrap(err, "git configuration of %s", s.ID.Name())
+	}
+	for _, f := range []struct{ key, value string }{
+		{"user.name", s.Live.GitUser.Name}, {"user.email", s.Live.GitUser.Email},
+	} {
+		c := command{argv: []string{"git", "config", "--global", f.key, f.value}}
+		tolerated := 0
+		if f.value == "" {
+			if !has(f.key) {
+				continue
+			}
+			c.argv = []string{"git", "config", "--global", "--unset-all", f.key}
+			tolerated = 5 // it was not there
+		}
+		c.env = []string{"HOME=" + spec.Home, "USER=" + spec.User}
+		if err := d.inAgent(ctx, s, agent, "set git "+f.key, c, tolerated); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gitConfig reads the agent's git configuration without running anything, and
+// answers whether a key may be in it.
+func (d *Driver) gitConfig(ctx context.Context, agent string) (func(key string) bool, error) {
+	text, err := d.readFile(ctx, agent, spec.Home+"/.gitconfig")
+	if errdefs.IsNotFound(err) {
+		return func(string) bool { return false }, nil
+	}
+	if errors.Is(err, os.ErrInvalid) { // the agent's own doing; git will say
+		return func(string) bool { return true }, nil
+	}
+	return func(key string) bool {
+		_, name, _ := strings.Cut(key, ".")
+		return regexp.MustCompile(`(?im)\b` + name + `[ \t]*=`).Match(text)
+	}, err
+}
+
+// inAgent runs a command as the agent's user that must succeed.
+func (d *Driver) inAgent(ctx context.Context, s *spec.Spec, agent, what string, c command, tolerated int) error {
+	c.user = agentUser
+	res, err := d.command(ctx, agent, c)
+	if err != nil {
+		return d.wrap(err, "%s: %s", s.ID, what)
+	}
+	if res.code != 0 && res.code != tolerated {
+		said := lastLines(res.stderr+res.stdout, 3)
+		return diag.Errorf("%s: %s: exit code %d: %s", s.ID, what, res.code, said)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Paths inside a sidecar.
+const (
+	sidecarBinary = "/usr/local/bin/bb"
+	sidecarUser   = "65532:65532"
+	doorDir       = "/run/bb/door"
+	controlDir    = "/run/bb/ctl"
+	controlSocket = controlDir + "/ctl.sock"
+	caDir         = "/var/lib/bb/ca"
+	caFile        = caDir + "/" + egress.CACertFile
+)
+
+// Bounds of a sidecar.
+const (
+	sidecarMemory = 512 << 20
+	sidecarPIDs   = 256
+)
+
+// CreateSidecar creates and starts the sidecar and waits for its first word.
+// It passes nothing until it is configured.
+func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
+	image, err := d.sidecarImage(ctx)
+	if err != nil {
+		return err
+	}
+	if image == "" {
+		return diag.Errorf("the image of sidecars is not built").WithHint("'bb apply' builds it first")
+	}
+	networkID, err := d.outerNetwork(ctx, s.Gate.Network)
+	if err != nil {
+		return err
+	}
+	old, err := d.find(ctx, s.ID, spec.RoleSidecar)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if sidecarFits(old, image, s.Gate.Network, networkID) {
+			return d.startSidecar(ctx, old)
+		}
+		if err := d.remove(ctx, old.ID, s.ID.Sidecar()); err != nil {
+			return err
+		}
+	}
+	for _, role := range []string{spec.RoleDoor, spec.RoleCA} {
+		if err := d.ensureVolume(ctx, s.ID, role); err != nil {
+			return err
+		}
+	}
+	labels := d.identity(s.ID, spec.RoleSidecar)
+	labels[spec.LabelImage] = image
+	labels[spec.LabelNetwork] = s.Gate.Network
+	labels[spec.LabelSource] = source(s)
+	name := s.ID.Sidecar()
+	if _, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
+		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name); err != nil {
+		if errdefs.IsConflict(err) {
+			return foreign("container", name)
+		}
+		return d.wrap(err, "create sidecar %s", name)
+	}
+	return d.StartSidecar(ctx, s)
+}
+
+// sidecarFits reports whether the sidecar is the one that would be made now.
+// Its labels say what it was made as; the engine says what it sits on.
+func sidecarFits(c *container.InspectResponse, image, networkName, networkID string) bool {
+	return c.Config.Labels[spec.LabelImage] == image &&
+		c.Config.Labels[spec.LabelNetwork] == networkName &&
+		string(c.HostConfig.NetworkMode) == networkID
+}
+
+func sidecarConfig(s *spec.Spec, image string, labels map[string]string) *container.Config {
+	return &container.Config{
+		Image:      image,
+		Entrypoint: []string{sidecarBinary, "sidecar", "run"},
+		Cmd: []string{
+			"--door", doorDir + "/door.sock", "--control", controlSocket, "--ca", caDir,
+		},
+		User:        sidecarUser,
+		Env:         []string{"BB_INSTANCE=" + s.ID.Name()},
+		WorkingDir:  "/",
+		Labels:      labels,
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+	}
+}
+
+func (d *Driver) sidecarHost(s *spec.Spec, networkID string) *container.HostConfig {
+	host := d.confined()
+	host.NetworkMode = container.NetworkMode(networkID)
+	host.ReadonlyRootfs = true
+	host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyUnlessStopped}
+	host.Tmpfs = map[string]string{
+		"/tmp":     "mode=1777,noexec,nosuid,nodev,size=64m",
+		controlDir: "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=64k",
+	}
+	// Not NoCopy: an empty volume takes the owner of the image's directory.
+	host.Mounts = []mount.Mount{
+		{Type: mount.TypeVolume, Source: s.ID.DoorVolume(), Target: doorDir},
+		{Type: mount.TypeVolume, Source: s.ID.CAVolume(), Target: caDir},
+	}
+	host.Memory, host.MemorySwap = sidecarMemory, sidecarMemory
+	pids := int64(sidecarPIDs)
+	host.PidsLimit = &pids
+	return host
+}
+
+// confined is what agents and sidecars have in common: no power over the
+// engine's machine, no core files, bounded logs.
+func (d *Driver) confined() *container.HostConfig {
+	return &container.HostConfig{
+		CapDrop:      []string{"ALL"},
+		SecurityOpt:  []string{"no-new-privileges", d.profile},
+		IpcMode:      container.IPCModePrivate,
+		CgroupnsMode: container.CgroupnsModePrivate,
+		LogConfig: container.LogConfig{
+			Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"},
+		},
+		Resources: container.Resources{
+			Ulimits: []*container.Ulimit{{Name: "core", Soft: 0, Hard: 0}},
+		},
+	}
+}
+
+// source is the label for people: the base names of the manifests.
+func source(s *spec.Spec) string {
+	name := func(path string) string {
+		if path == "" {
+			return ""
+		}
+		return filepath.Base(path)
+	}
+	agent, bottle := name(s.Source.AgentFile), name(s.Source.BottleFile)
+	if agent != "" && bottle != "" {
+		return agent + ", " + bottle
+	}
+	return cmp.Or(agent, bottle)
+}

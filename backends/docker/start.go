@@ -1,0 +1,132 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"path"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// StartAgent places every file and the sidecar's certificate in one upload
+// and starts the agent. One that runs already is left alone. No agent starts
+// without a sidecar that enforces a policy.
+func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
+	name := s.ID.Name()
+	agent, err := d.find(ctx, s.ID, spec.RoleAgent)
+	if err != nil {
+		return err
+	}
+	if agent == nil {
+		return diag.Errorf("bottle %s does not exist", name).WithHint("'bb apply' creates it")
+	}
+	if agent.State.Running {
+		return nil
+	}
+	gate, err := d.running(ctx, s.ID, spec.RoleSidecar)
+	if err != nil {
+		return err
+	}
+	state, err := d.lastState(ctx, gate.ID, s.ID.Sidecar())
+	if err != nil {
+		return err
+	}
+	if state == nil || state.State != egress.StateConfigured {
+		return diag.Errorf("the sidecar of %s is not configured", s.ID).WithHint("'bb apply' configures it first")
+	}
+	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID)
+	if err != nil {
+		return err
+	}
+	if err := d.upload(ctx, agent.ID, name, files); err != nil {
+		return err
+	}
+	if err := d.engine.ContainerStart(ctx, agent.ID, container.StartOptions{}); err != nil {
+		return d.wrap(err, "start bottle %s", name)
+	}
+	if agent.HostConfig.Runtime == "runsc" {
+		return d.probeDoor(ctx, s, agent.ID)
+	}
+	return nil
+}
+
+func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar string) (*archive, error) {
+	ca, err := d.authority(ctx, s, sidecar)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := d.readFile(ctx, agent, spec.CABundle)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return nil, d.wrap(err, "read %s of %s", spec.CABundle, s.ID.Name())
+	}
+	a := newArchive()
+	all := append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
+	all = append(all,
+		spec.File{Path: path.Dir(spec.CABundle), Dir: true, Mode: 0o755, Root: true},
+		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
+		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
+	for _, f := range all {
+		if err := a.add(f); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// authority is the sidecar's certificate, and nothing but certificates: the
+// key lies beside it.
+func (d *Driver) authority(ctx context.Context, s *spec.Spec, sidecar string) ([]byte, error) {
+	text, err := d.readFile(ctx, sidecar, caFile)
+	if err != nil {
+		return nil, d.wrap(err, "certificate of sidecar %s", s.ID.Sidecar())
+	}
+	var certs []byte
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	if len(certs) == 0 {
+		return nil, diag.Errorf("sidecar %s has no certificate", s.ID.Sidecar())
+	}
+	return certs, nil
+}
+
+// caMark separates bb's certificate from the image's in the bundle.
+const caMark = "# bb: the sidecar of this bottle\n"
+
+// withAuthority appends ca to the image's bundle; what an earlier start
+// appended is dropped.
+func withAuthority(bundle, ca []byte) []byte {
+	if at := bytes.Index(bundle, []byte(caMark)); at >= 0 {
+		bundle = bundle[:at]
+	}
+	out := bytes.Clone(bundle)
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, '\n')
+	}
+	return append(append(out, caMark...), ca...)
+}
+
+// probeDoor asks whether the door answers: a runtime with its own kernel lets
+// no unix socket in unless it is told to. It fails closed.
+func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string) error {
+	res, err := d.command(ctx, agent, command{argv: []string{spec.BinaryPath, "door", "probe"}, user: agentUser})
+	if err == nil && res.code == 0 {
+		return nil
+	}
+	if removed := d.remove(context.WithoutCancel(ctx), agent, s.ID.Name()); removed != nil {
+		return removed
+	}
+	if err != nil {
+		return err
+	}
+	return diag.Errorf("the door of %s does not answer under runsc: %s", s.ID.Name(), lastLines(res.stderr, 1)).
+		WithHint("give runsc '--host-uds=open' in the engine's configuration, or unset %s", runtimeVar)
+}
