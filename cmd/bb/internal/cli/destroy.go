@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/manifest"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+type destroyCmd struct {
+	Agents      []string      `arg:"" optional:"" help:"Only these agents."`
+	Yes         bool          `short:"y" help:"Do not ask."`
+	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
+}
+
+// Run removes instances. It reads no manifest: what is broken or gone must be
+// removable too.
+func (c *destroyCmd) Run(ctx context.Context, a *app) error {
+	p, foreign, err := a.running(ctx)
+	if err != nil {
+		return err
+	}
+	look := func(ctx context.Context) error {
+		worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scope, nil)
+		if err != nil {
+			return err
+		}
+		p.plan = plan.Destroy(worlds, p.scope, c.Agents)
+		return nil
+	}
+	if err := look(ctx); err != nil {
+		return err
+	}
+	for _, f := range foreign {
+		fmt.Fprintf(a.stderr, "%s %s is not bb's: left alone\n", f.Kind, f.Name)
+	}
+	if p.plan.Empty() {
+		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
+		return err
+	}
+	if err := view.Plan(a.stdout, p.plan, a.style(a.stdout)); err != nil {
+		return err
+	}
+	if err := a.confirm(c.Yes, "Destroy these bottles and what is in them?"); err != nil {
+		return err
+	}
+	return p.execute(ctx, executeOptions{operation: "destroy", wait: c.LockTimeout, shown: !c.Yes, replan: look})
+}
+
+// running is a planning without manifests: the scope and what the drivers see.
+func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
+	st, err := state.Open(a.g.Home)
+	if err != nil {
+		return nil, nil, err
+	}
+	scope, err := a.scope(st)
+	if err != nil {
+		return nil, nil, err
+	}
+	ds, err := a.drivers(st, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &planning{
+		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scope: scope},
+		app:      a, drivers: ds,
+	}
+	worlds, err := ds.observe(ctx, st.Owner, scope, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	var foreign []plan.Foreign
+	for _, w := range worlds {
+		foreign = append(foreign, w.Foreign...)
+	}
+	p.plan = plan.Destroy(worlds, scope, nil)
+	return p, foreign, nil
+}
+
+// instance finds one running or stopped instance by the name that lists show.
+func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Change, error) {
+	p, _, err := a.running(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var known []string
+	for i, c := range p.plan.Changes {
+		if c.ID.String() == name {
+			return p, &p.plan.Changes[i], nil
+		}
+		known = append(known, c.ID.String())
+	}
+	slices.Sort(known)
+	if len(known) == 0 {
+		return nil, nil, notRunning(name)
+	}
+	return nil, nil, unknownBottle(name, known)
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"debug/elf"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/docker"
+	"github.com/bot-bottle/bb/backends/fake"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+const defaultBackend = "docker"
+
+// drivers are the backends in use, by name.
+type drivers map[string]backends.Driver
+
+// drivers makes those that the specs need, and the one that is used where
+// nothing says otherwise: bottles without a manifest may run there.
+func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
+	names := []string{a.g.Backend}
+	if a.g.Backend == "" {
+		names[0] = defaultBackend
+	}
+	for _, s := range specs {
+		names = append(names, s.Backend)
+	}
+	slices.Sort(names)
+	out := drivers{}
+	for _, name := range slices.Compact(names) {
+		d, err := a.driver(name, st)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = d
+	}
+	return out, nil
+}
+
+func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
+	switch name {
+	case "docker":
+		ca, err := buildCA(a.g.BuildCA)
+		if err != nil {
+			return nil, err
+		}
+		return docker.New(docker.Options{
+			Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
+			BaseImage: a.g.BaseImage, BuildCA: ca, Log: a.stderr,
+		})
+	case "fake":
+		path := os.Getenv("BB_FAKE_WORLD")
+		if path == "" {
+			path = filepath.Join(st.Dir, "fake.json")
+		}
+		return fake.New(fake.Options{Path: path, Owner: st.Owner, Key: st.Key, Version: Version}), nil
+	}
+	return nil, diag.Errorf("unknown backend %q", name).WithHint("this bb knows docker")
+}
+
+func buildCA(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, diag.Errorf("--build-ca: %v", err).WithHint("name a PEM file, or unset BB_BUILD_CA")
+	}
+	return b, nil
+}
+
+// sidecarBinary is the flag's, else bb itself where it can run in a bottle,
+// else the linux binary that a release carries beside it; "" means none.
+func (a *app) sidecarBinary() string {
+	if a.g.SidecarBinary != "" {
+		return a.g.SidecarBinary
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	if runtime.GOOS == "linux" && static(self) {
+		return self
+	}
+	for _, arch := range []string{runtime.GOARCH, "amd64", "arm64"} {
+		beside := filepath.Join(filepath.Dir(self), "bb-linux-"+arch)
+		if _, err := os.Stat(beside); err == nil {
+			return beside
+		}
+	}
+	return ""
+}
+
+func static(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
+// observe asks all drivers at once.
+func (ds drivers) observe(ctx context.Context, owner, scope string, specs []*spec.Spec) ([]plan.World, error) {
+	type answer struct {
+		world plan.World
+		err   error
+	}
+	answers := make(chan answer, len(ds))
+	for name, d := range ds {
+		go func() {
+			q := plan.Query{Owner: owner, Scopes: []string{scope}}
+			for _, s := range specs {
+				if s.Backend == name {
+					q.Specs = append(q.Specs, s)
+				}
+			}
+			var r answer
+			if r.err = d.Check(ctx); r.err == nil {
+				r.world, r.err = d.Observe(ctx, q)
+			}
+			answers <- r
+		}()
+	}
+	var worlds []plan.World
+	for range ds {
+		r := <-answers
+		if r.err != nil {
+			return nil, contextErr(ctx, r.err)
+		}
+		worlds = append(worlds, r.world)
+	}
+	slices.SortFunc(worlds, func(a, b plan.World) int { return strings.Compare(a.Backend, b.Backend) })
+	return worlds, nil
+}

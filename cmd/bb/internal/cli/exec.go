@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/bot-bottle/bb/backends"
+)
+
+type execCmd struct {
+	Agent string   `arg:"" help:"The bottle, as bb ps names it."`
+	Argv  []string `arg:"" passthrough:"" help:"The command, after --."`
+}
+
+// Run runs a command in a bottle and exits with its code.
+func (c *execCmd) Run(ctx context.Context, a *app) error {
+	argv := c.Argv
+	if len(argv) > 0 && argv[0] == "--" {
+		argv = argv[1:]
+	}
+	if len(argv) == 0 {
+		return exitError{exitFailed, "there is no command to run (bb exec AGENT -- COMMAND)"}
+	}
+	p, o, err := a.instance(ctx, c.Agent)
+	if err != nil {
+		return err
+	}
+	ctx, _, release := a.interrupts(ctx)
+	defer release()
+	code, err := p.drivers[o.Backend].Exec(ctx, o.ID, backends.ExecRequest{
+		Argv: argv, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr,
+	})
+	if err != nil {
+		return contextErr(ctx, err)
+	}
+	return exitWith(code)
+}
+
+// exitWith passes a bottle's exit code through.
+func exitWith(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return exitError{code: code}
+}

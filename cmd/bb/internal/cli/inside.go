@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/bot-bottle/bb/egress/door"
+	"github.com/bot-bottle/bb/egress/sidecar"
+)
+
+// doorCmd is bb on the bottle's side: docs/contracts.md fixes these words.
+type doorCmd struct {
+	Init struct{} `cmd:"" help:"Be the first process and serve the door."`
+	Env  struct{} `cmd:"" help:"Store the environment given on standard input."`
+	Exec struct {
+		Argv []string `arg:"" passthrough:"" help:"Command to become."`
+	} `cmd:"" help:"Become a command, with the stored environment."`
+}
+
+// sidecarCmd is bb between a bottle and the world.
+type sidecarCmd struct {
+	Run struct {
+		Door    string `help:"Socket to listen on for the bottle." placeholder:"SOCKET" default:"/run/bb/door/door.sock"`
+		Control string `help:"Socket to listen on for the host." placeholder:"SOCKET" default:"/run/bb/ctl/ctl.sock"`
+		CA      string `help:"Directory of the certificate authority." placeholder:"DIR" default:"/var/lib/bb/ca"`
+	} `cmd:"" help:"Be the sidecar."`
+	Ctl struct {
+		Command string `arg:"" help:"apply, get, ca or log."`
+		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" default:"/run/bb/ctl/ctl.sock"`
+	} `cmd:"" help:"Send one command to a running sidecar."`
+}
+
+// inside runs the commands that exist only in containers and machines.
+func (a *app) inside(ctx context.Context, command string) error {
+	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer release()
+	switch command {
+	case "door init":
+		return door.Init(ctx, door.Options{})
+	case "door env":
+		return door.StoreEnv(a.stdin)
+	case "door exec <argv>":
+		argv := a.g.Door.Exec.Argv
+		if len(argv) > 0 && argv[0] == "--" {
+			argv = argv[1:]
+		}
+		err := door.Exec(argv)
+		var failed *door.ExecError
+		if errors.As(err, &failed) {
+			return exitError{failed.Code, failed.Error()}
+		}
+		return err
+	case "sidecar run":
+		o := a.g.Sidecar.Run
+		return sidecar.Run(ctx, sidecar.Options{
+			DoorSocket: o.Door, ControlSocket: o.Control, CADir: o.CA,
+			Instance: os.Getenv("BB_INSTANCE"), Build: Version,
+			Stdout: a.stdout, Stderr: a.stderr,
+		})
+	case "sidecar ctl <command>":
+		o := a.g.Sidecar.Ctl
+		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
+	}
+	return errors.New("unknown command " + command)
+}

@@ -1,0 +1,167 @@
+// Package cli is bb's command line: the grammar, one file per command, exit
+// codes and signals. It is the only place that wires drivers.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// Version is set by the linker.
+var Version = "0.1.0-dev"
+
+// Exit codes. kong's usage errors are 80.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitChanges     = 2
+	exitInterrupted = 130
+)
+
+// exitError ends the command with a code and, if text is not empty, a message.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e exitError) Error() string { return e.text }
+
+// grammar is the whole command line.
+type grammar struct {
+	Home          string `help:"Directory of manifests and state." env:"BB_HOME" default:"~/.bot-bottle" placeholder:"DIR"`
+	Backend       string `help:"Run bottles on this backend (docker)." env:"BB_BACKEND" placeholder:"NAME"`
+	Color         string `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
+	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
+	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
+	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"debian:bookworm-slim" placeholder:"IMAGE"`
+
+	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
+	Apply    applyCmd    `cmd:"" help:"Make bottles match their manifests."`
+	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
+	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
+	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
+	Ps       psCmd       `cmd:"" help:"List what runs."`
+	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
+	Validate validateCmd `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`
+	Door    doorCmd    `cmd:"" hidden:"" help:"The first process of a bottle."`
+}
+
+// Main runs one command and returns its exit code.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var g grammar
+	exited := -1
+	parser, err := kong.New(&g,
+		kong.Name("bb"),
+		kong.Description("Runs coding agents in bottles: isolated machines whose powers are exactly what a manifest grants."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code; panic(exitError{code: code}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "bb: %v\n", err)
+		return exitFailed
+	}
+	kctx, err, early := parse(parser, args)
+	if early {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "bb: %v\n", err)
+		return exitCode(err, 80)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr}
+	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA} {
+		*path = expandHome(*path)
+	}
+	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
+		return report(a.inside(ctx, word), stderr)
+	}
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	return report(kctx.Run(a), stderr)
+}
+
+// parse turns kong's exit, which --help asks for, into a return.
+func parse(p *kong.Kong, args []string) (k *kong.Context, err error, early bool) { //nolint:revive // err is not the last: early explains it
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(exitError); !ok {
+				panic(r)
+			}
+			early = true
+		}
+	}()
+	k, err = p.Parse(args)
+	return k, err, false
+}
+
+func exitCode(err error, otherwise int) int {
+	var coder kong.ExitCoder
+	if errors.As(err, &coder) {
+		return coder.ExitCode()
+	}
+	return otherwise
+}
+
+// report prints what went wrong, one line each, and picks the exit code.
+func report(err error, stderr io.Writer) int {
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		if exit.text != "" {
+			fmt.Fprintf(stderr, "bb: %s\n", exit.text)
+		}
+		return exit.code
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "bb: interrupted")
+		return exitInterrupted
+	}
+	for _, line := range flatten(err) {
+		fmt.Fprintln(stderr, line)
+	}
+	return exitFailed
+}
+
+// flatten lists joined errors and diagnostics, one line each. What has no
+// place in a file is bb's own word.
+func flatten(err error) []string {
+	var list diag.List
+	var joined interface{ Unwrap() []error }
+	switch {
+	case errors.As(err, &list):
+		lines := make([]string, len(list))
+		for i, d := range list {
+			lines[i] = place(d.File, d.Error())
+		}
+		return lines
+	case errors.As(err, &joined):
+		var lines []string
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, flatten(e)...)
+		}
+		return lines
+	}
+	var d diag.Diagnostic
+	errors.As(err, &d)
+	return []string{place(d.File, err.Error())}
+}
+
+func place(file, line string) string {
+	if file != "" {
+		return line
+	}
+	return "bb: " + line
+}

@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+type planCmd struct {
+	Agents           []string `arg:"" optional:"" help:"Only these agents."`
+	JSON             bool     `help:"Print the plan as JSON."`
+	DetailedExitcode bool     `help:"Exit with 2 when there are changes."`
+}
+
+// Run prints the difference. It takes no lock and writes nothing.
+func (c *planCmd) Run(ctx context.Context, a *app) error {
+	p, err := a.planning(c.Agents, state.Read)
+	if err != nil {
+		return err
+	}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	p.plan.Notes = append(p.plan.Notes, p.unresolved()...)
+	if err := p.print(c.JSON); err != nil {
+		return err
+	}
+	if c.DetailedExitcode && !p.plan.Empty() {
+		return exitError{code: exitChanges}
+	}
+	return nil
+}
+
+// print shows the plan; notes and warnings go to stderr, or into the JSON.
+func (p *planning) print(asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(p.app.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(p.plan.JSON(p.warnings))
+	}
+	p.app.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
+	return view.Plan(p.app.stdout, p.plan, p.app.style(p.app.stdout))
+}

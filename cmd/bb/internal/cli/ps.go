@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+type psCmd struct {
+	JSON bool `help:"Print as JSON."`
+	All  bool `short:"a" help:"Also bottles of other scopes of this user."`
+}
+
+// bottle is one line of ps.
+type bottle struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Scope   string `json:"scope"`
+	State   string `json:"state"`
+	Sidecar string `json:"sidecar"`
+	Image   string `json:"image"`
+	Source  string `json:"source"`
+	Created int64  `json:"created,omitempty"`
+}
+
+// Run lists instances, whole and half-made, from the drivers alone.
+func (c *psCmd) Run(ctx context.Context, a *app) error {
+	st, err := state.Read(a.g.Home)
+	if err != nil {
+		return err
+	}
+	scope, err := a.scope(st)
+	if err != nil {
+		return err
+	}
+	ds, err := a.drivers(st, nil)
+	if err != nil {
+		return err
+	}
+	worlds, err := ds.observe(ctx, st.Owner, scope, nil)
+	if err != nil {
+		return err
+	}
+	list := []bottle{}
+	for _, w := range worlds {
+		for _, o := range w.Instances {
+			if c.All || o.ID.Scope == scope {
+				list = append(list, describe(o))
+			}
+		}
+	}
+	slices.SortFunc(list, func(x, y bottle) int { return strings.Compare(x.ID, y.ID) })
+	if c.JSON {
+		enc := json.NewEncoder(a.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "No bottles.")
+		return err
+	}
+	tw := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
+	fmt.Fprintln(tw, "AGENT\tBACKEND\tSTATE\tSIDECAR\tAGE\tIMAGE")
+	for _, b := range list {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, b.Backend, b.State, b.Sidecar, age(b.Created), b.Image)
+	}
+	return tw.Flush()
+}
+
+func describe(o plan.Instance) bottle {
+	b := bottle{
+		ID: o.ID.String(), Name: o.ID.Name(), Backend: o.Backend, Scope: o.ID.Scope,
+		State: "missing", Sidecar: "missing",
+	}
+	if o.Agent != nil {
+		b.State, b.Image, b.Source, b.Created = "stopped", o.Agent.Image, o.Agent.Source, o.Agent.Created
+		if o.Agent.Running {
+			b.State = "running"
+		}
+	}
+	if o.Sidecar != nil {
+		switch {
+		case !o.Sidecar.Running:
+			b.Sidecar = "stopped"
+		case o.State != nil && o.State.State == egress.StateConfigured:
+			b.Sidecar = egress.StateConfigured
+		default:
+			b.Sidecar = egress.StateUnconfigured
+		}
+	}
+	return b
+}
+
+func age(created int64) string {
+	if created == 0 {
+		return "-"
+	}
+	d := time.Since(time.Unix(created, 0))
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func notRunning(name string) error {
+	return diag.Errorf("no bottle %q runs", name).WithHint("bring it up with bb apply %s", name)
+}
+
+func unknownBottle(name string, known []string) error {
+	d := diag.Errorf("no bottle %q runs", name)
+	if s := diag.Suggest(name, known); s != "" {
+		return d.WithHint("did you mean %q?", s)
+	}
+	return d.WithHint("running: %s; bring it up with bb apply %s", strings.Join(known, ", "), name)
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+// confirm asks on the terminal. Only "yes" and "y" are a yes.
+func (a *app) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !isTerminal(a.stdin) {
+		return diag.Errorf("there is no terminal to ask on").WithHint("add -y to go ahead without asking")
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if word := strings.ToLower(strings.TrimSpace(answer)); err != nil || word != "y" && word != "yes" {
+		return exitError{exitFailed, "nothing was done"}
+	}
+	return nil
+}
+
+// interrupts: the first signal closes stop, so that running operations finish
+// and none begins; the second cancels the context.
+func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{}, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			fmt.Fprintln(a.stderr, "bb: stopping after what is under way (once more to stop at once)")
+			close(stop)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}

@@ -1,0 +1,185 @@
+// Package view renders plans, progress and diagnostics for people, from the
+// same values that --json prints.
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Style decides how text looks.
+type Style struct {
+	// Color turns on ANSI colours.
+	Color bool
+	// HomeDir is shown as ~ at the start of paths; "" shows them whole.
+	HomeDir string
+}
+
+// Plan prints what apply would do. The form is fixed by goldens: people and
+// scripts read it.
+func Plan(w io.Writer, p *plan.Plan, st Style) error {
+	var b strings.Builder
+	if p.Empty() {
+		fmt.Fprintf(&b, "No changes. %s\n", matches(p.Unchanged))
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	b.WriteString("bb will\n\n")
+	for _, c := range p.Changes {
+		st.change(&b, c)
+	}
+	fmt.Fprintf(&b, "\n%s\n", Summary("Plan", p.Summary(), p.Unchanged))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func matches(n int) string {
+	switch n {
+	case 0:
+		return "No bottles are declared and none runs."
+	case 1:
+		return "1 bottle matches its manifest."
+	}
+	return fmt.Sprintf("%d bottles match their manifests.", n)
+}
+
+// Summary is the one line that counts, after word.
+func Summary(word string, s plan.Summary, unchanged int) string {
+	verb := map[string][4]string{
+		"Plan":    {"to create", "to update", "to replace", "to remove"},
+		"Applied": {"created", "updated", "replaced", "removed"},
+	}[word]
+	out := fmt.Sprintf("%s: %d %s, %d %s, %d %s, %d %s", word,
+		s.Create, verb[0], s.Update, verb[1], s.Replace, verb[2], s.Remove, verb[3])
+	if s.Blocked > 0 {
+		out += fmt.Sprintf(", %d blocked", s.Blocked)
+	}
+	if unchanged > 0 {
+		out += fmt.Sprintf("; %d unchanged", unchanged)
+	}
+	return out + "."
+}
+
+// change prints one block: a head line and its details.
+func (st Style) change(b *strings.Builder, c plan.Change) {
+	mark := fmt.Sprintf("%3s", c.Action.Symbol())
+	head := fmt.Sprintf("%-14s %-9s %s", c.ID.String(), c.Backend, headline(c))
+	fmt.Fprintf(b, "%s %s\n", st.paint(c.Action, mark), strings.TrimRight(head, " "))
+	switch {
+	case c.Action == plan.Create:
+		st.desire(b, c.Spec)
+	case c.Note != "":
+		fmt.Fprintf(b, "      %s\n", c.Note)
+	}
+	for _, d := range c.Diff {
+		fmt.Fprintf(b, "      %s\n", difference(d))
+	}
+}
+
+var phrases = map[plan.Reason]string{
+	plan.NotFound:        "not running yet",
+	plan.Stopped:         "stopped",
+	plan.SidecarLost:     "its sidecar is gone or enforces nothing: the bottle has no way out",
+	plan.SidecarOutdated: "its sidecar is of another bb (the agent stays)",
+	plan.TokenRotated:    "a token has a new value",
+	plan.NotDeclared:     "no manifest declares it: kept, unless --prune",
+	plan.ScaledDown:      "fewer replicas are declared",
+	plan.Requested:       "",
+	plan.ForeignOwner:    "blocked",
+	plan.ManifestBroken:  "blocked",
+	plan.BackendChanged:  "backend",
+	plan.NetworkChanged:  "egress.network (the agent stays)",
+	plan.ImageChanged:    "image",
+	plan.EgressChanged:   "egress.routes",
+	plan.IdentityChanged: "git_user",
+	plan.PromptChanged:   "prompt (acts at the next attach)",
+	plan.SkillsChanged:   "skills",
+}
+
+// headline names what changes: fields for a changed spec, else the reason.
+func headline(c plan.Change) string {
+	var words []string
+	for _, r := range c.Reasons {
+		if r == plan.SpecChanged {
+			for _, d := range c.Diff {
+				if d.Path != "image" && !strings.HasPrefix(d.Path, "egress.") {
+					words = append(words, d.Path)
+				}
+			}
+			continue
+		}
+		if phrase := phrases[r]; phrase != "" {
+			words = append(words, phrase)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// difference is one line: "+ new", "- old", "~ path  old -> new".
+func difference(d plan.FieldDiff) string {
+	mark := map[string]string{plan.Added: "+ ", plan.Removed: "- ", plan.Changed: "~ "}[d.Kind]
+	route, isRoute := strings.CutPrefix(d.Path, "egress.routes[")
+	host, field, _ := strings.Cut(route, "]")
+	var line string
+	switch {
+	case d.Opaque:
+		line = d.Path + "  changed"
+	case isRoute && d.Kind == plan.Changed:
+		line = fmt.Sprintf("%s   %s %s -> %s", host, strings.TrimPrefix(field, "."), none(d.Old), none(d.New))
+	case isRoute:
+		line = host + "   " + d.Old + d.New
+	case d.Kind == plan.Changed:
+		line = fmt.Sprintf("%s  %q -> %q", d.Path, d.Old, d.New)
+	default:
+		line = d.Path
+	}
+	return mark + strings.TrimRight(line, " ")
+}
+
+func none(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}
+
+// desire prints what a new instance will be.
+func (st Style) desire(b *strings.Builder, s *spec.Spec) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(b, "      %-13s %s\n", name, value)
+		}
+	}
+	row("bottle", strings.Join(s.Source.Lineage, " <- ")+"      agent "+st.path(s.Source.AgentFile))
+	row("env", join(envNames(s), "      skills "+strings.Join(skillNames(s), ", "), len(s.Live.Skills) > 0))
+	row("git identity", identity(s.Live.GitUser))
+	if s.Gate.Network != "" {
+		row("network", s.Gate.Network)
+	}
+	for _, r := range s.Live.Routes {
+		row("egress", Route(r, s.Live.Tokens))
+	}
+	if len(s.Live.Routes) == 0 {
+		row("egress", "nothing is allowed")
+	}
+}
+
+func join(a, b string, both bool) string {
+	if !both {
+		return a
+	}
+	return strings.TrimLeft(a+b, " ")
+}
+
+func (st Style) path(p string) string {
+	if st.HomeDir != "" {
+		if rest, ok := strings.CutPrefix(p, st.HomeDir+"/"); ok {
+			return "~/" + rest
+		}
+	}
+	return p
+}

@@ -1,0 +1,166 @@
+package view
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/apply"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+func id(agent string) spec.ID {
+	return spec.ID{Scope: "0123456789abcdef", Agent: agent, Replica: "1"}
+}
+
+// everyAction is a plan with one change of each kind.
+func everyAction() *plan.Plan {
+	return &plan.Plan{Unchanged: 3, Changes: []plan.Change{
+		{ID: id("blocked"), Backend: "docker", Action: plan.Blocked, Reasons: []plan.Reason{plan.ForeignOwner}, Note: "container bb-x is not bb's"},
+		{ID: id("made"), Backend: "docker", Action: plan.Create, Reasons: []plan.Reason{plan.NotFound}, Spec: &spec.Spec{
+			Source: spec.Source{AgentFile: "/home/u/.bot-bottle/agents/made.md", Lineage: []string{"dev", "base"}},
+			Fixed: spec.Fixed{Env: []spec.Env{
+				{Name: "HIDDEN", Kind: spec.EnvLiteral}, {Name: "HTTP_PROXY", Kind: spec.EnvBB}, {Name: "PORT", Kind: spec.EnvLiteral, Value: "1"},
+			}},
+			HiddenEnv: []string{"HIDDEN"},
+			Live: spec.Live{
+				GitUser: spec.GitUser{Name: "A B", NameFrom: "agent", Email: "a@example.com", EmailFrom: "bottle"},
+				Skills:  []spec.Skill{{Name: "init-prd"}},
+				Tokens:  map[string]string{"EGRESS_TOKEN_0": "TOKEN"},
+				Routes: []egress.Route{
+					{Host: "api.anthropic.com", Port: 443, TLSPassthrough: true, Source: "provider claude", Auth: &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"}},
+					{Host: "own.example.com", Port: 443, TLSPassthrough: true, Source: "bottle dev.md:3"},
+				},
+			},
+		}},
+		{ID: id("moved"), Backend: "docker", Action: plan.Replace, Reasons: []plan.Reason{plan.SpecChanged, plan.ImageChanged}, Diff: []plan.FieldDiff{
+			{Kind: plan.Changed, Path: "env.PORT", Opaque: true}, {Kind: plan.Changed, Path: "image", Old: "bb-claude:1f2e", New: "bb-claude:77aa"},
+		}},
+		{ID: id("routed"), Backend: "docker", Action: plan.Update, Reasons: []plan.Reason{plan.EgressChanged}, Diff: []plan.FieldDiff{
+			{Kind: plan.Added, Path: "egress.routes[api.example.org:443]", New: "auth Bearer $EXAMPLE_TOKEN"},
+			{Kind: plan.Changed, Path: "egress.routes[git.example.com:443].paths", Old: "/a", New: "/a, /b"},
+		}},
+		{ID: id("stopped"), Backend: "docker", Action: plan.Start, Reasons: []plan.Reason{plan.Stopped}},
+		{ID: id("unwanted"), Backend: "docker", Action: plan.Remove, Reasons: []plan.Reason{plan.NotDeclared}, Prune: true},
+	}}
+}
+
+const goldenPlan = `bb will
+
+  ! blocked        docker    blocked
+      container bb-x is not bb's
+  + made           docker    not running yet
+      bottle        dev <- base      agent ~/.bot-bottle/agents/made.md
+      env           PORT      skills init-prd
+      git identity  name "A B" (agent), email a@example.com (bottle)
+      egress        api.anthropic.com:443  auth Bearer $TOKEN  tls_passthrough  (provider claude)
+      egress        own.example.com:443  tls_passthrough  agent's own account  (bottle dev.md:3)
+-/+ moved          docker    env.PORT, image
+      ~ env.PORT  changed
+      ~ image  "bb-claude:1f2e" -> "bb-claude:77aa"
+  ~ routed         docker    egress.routes
+      + api.example.org:443   auth Bearer $EXAMPLE_TOKEN
+      ~ git.example.com:443   paths /a -> /a, /b
+  ^ stopped        docker    stopped
+  - unwanted       docker    no manifest declares it: kept, unless --prune
+
+Plan: 1 to create, 2 to update, 1 to replace, 1 to remove, 1 blocked; 3 unchanged.
+`
+
+func TestPlanGolden(t *testing.T) {
+	var b bytes.Buffer
+	if err := Plan(&b, everyAction(), Style{HomeDir: "/home/u"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(goldenPlan, b.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+// Text and JSON are made of one plan: every change, and every count, is in both.
+func TestTextAndJSONAgree(t *testing.T) {
+	p := everyAction()
+	var text bytes.Buffer
+	if err := Plan(&text, p, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(p.JSON(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var j plan.JSON
+	if err := json.Unmarshal(raw, &j); err != nil {
+		t.Fatal(err)
+	}
+	if len(j.Changes) != len(p.Changes) {
+		t.Fatalf("%d changes", len(j.Changes))
+	}
+	for i, c := range j.Changes {
+		if !strings.Contains(text.String(), fmt.Sprintf("%s %-14s", p.Changes[i].Action.Symbol(), c.ID)) {
+			t.Errorf("%s is not in the text", c.ID)
+		}
+	}
+	if !strings.Contains(text.String(), Summary("Plan", j.Summary, j.Summary.Unchanged)) {
+		t.Error("the counts differ")
+	}
+}
+
+func TestNoChanges(t *testing.T) {
+	for n, want := range map[int]string{
+		0: "No changes. No bottles are declared and none runs.\n",
+		1: "No changes. 1 bottle matches its manifest.\n",
+		4: "No changes. 4 bottles match their manifests.\n",
+	} {
+		var b bytes.Buffer
+		if err := Plan(&b, &plan.Plan{Unchanged: n}, Style{Color: true}); err != nil || b.String() != want {
+			t.Errorf("%q %v", b.String(), err)
+		}
+	}
+}
+
+func TestColorOnlyWhenAsked(t *testing.T) {
+	var plain, colored bytes.Buffer
+	if err := errors.Join(Plan(&plain, everyAction(), Style{}), Plan(&colored, everyAction(), Style{Color: true})); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(colored.String(), "\x1b[32m  +\x1b[0m made") {
+		t.Error(colored.String())
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	on := Progress(&b)
+	n := plan.Node{Op: plan.OpStartAgent, Instance: id("dev")}
+	on(apply.Event{Node: n, Status: apply.Started})
+	on(apply.Event{Node: n, Status: apply.Done, Elapsed: 3 * time.Second})
+	on(apply.Event{Node: n, Status: apply.Failed, Err: errors.New("x")})
+	if d := cmp.Diff("dev: starting the bottle took 3s\ndev: started\ndev: starting the bottle failed\n", b.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain ünïcode\t": "plain ünïcode\t",
+		"a\x1b[2Jb":       `a\u001b[2Jb`,
+		"a\nb\rc":         `a\u000ab\u000dc`,
+		"a\u202eb\u200bc": `a\u202eb\u200bc`,
+		"a\u0085b":        `a\u0085b`,
+		"a\u2028b":        `a\u2028b`,
+		"a\U000e0041b":    `a\U000e0041b`,
+		"bad\xff":         `bad\ufffd`,
+	} {
+		if got := Escape(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

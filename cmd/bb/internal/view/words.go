@@ -1,0 +1,67 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// envNames lists the variables the manifest declares: not bb's own, and not
+// those that the provider hides.
+func envNames(s *spec.Spec) string {
+	var names []string
+	for _, e := range s.Fixed.Env {
+		if e.Kind != spec.EnvBB && e.Kind != spec.EnvProvider && !slices.Contains(s.HiddenEnv, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func skillNames(s *spec.Spec) []string {
+	names := make([]string, len(s.Live.Skills))
+	for i, k := range s.Live.Skills {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// identity is `name "A B" (agent), email a@example.com (bottle)`.
+func identity(g spec.GitUser) string {
+	var words []string
+	if g.Name != "" {
+		words = append(words, fmt.Sprintf("name %q (%s)", g.Name, g.NameFrom))
+	}
+	if g.Email != "" {
+		words = append(words, fmt.Sprintf("email %s (%s)", g.Email, g.EmailFrom))
+	}
+	return strings.Join(words, ", ")
+}
+
+// Route is "host:port  attributes  (source)".
+func Route(r egress.Route, refs map[string]string) string {
+	words := []string{fmt.Sprintf("%s:%d", r.Host, r.Port)}
+	if d := plan.Describe(r, refs); d != "" {
+		words = append(words, d)
+	}
+	if r.TLSPassthrough && r.Auth == nil {
+		words = append(words, "agent's own account")
+	}
+	return strings.Join(append(words, "("+r.Source+")"), "  ")
+}
+
+var colors = map[plan.Action]string{
+	plan.Create: "32", plan.Start: "32", plan.Update: "33", plan.Replace: "33",
+	plan.Remove: "31", plan.Blocked: "31",
+}
+
+func (st Style) paint(a plan.Action, text string) string {
+	if !st.Color {
+		return text
+	}
+	return "\x1b[" + colors[a] + "m" + text + "\x1b[0m"
+}

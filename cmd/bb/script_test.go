@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"bb": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// Golden scripts: what a user sees. BB_UPDATE=1 rewrites the goldens.
+// Those in testdata/script run on the in-memory backend, those in
+// testdata/engine on the real engine, which must be there.
+func TestScript(t *testing.T) { runScripts(t, "script", "fake") }
+
+func TestEngineScript(t *testing.T) {
+	if err := exec.Command("docker", "version").Run(); err != nil {
+		t.Fatalf("these scripts need a Docker engine: run hack/engine (%v)", err)
+	}
+	runScripts(t, "engine", "docker")
+}
+
+func runScripts(t *testing.T, dir, backend string) {
+	binary := ""
+	if backend == "docker" {
+		binary = filepath.Join(t.TempDir(), "bb")
+		build := exec.Command("go", "build", "-trimpath", "-o", binary, ".")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("..", "..", "testdata", dir),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("BB_UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv("BB_BACKEND", backend)
+			e.Setenv("BB_SIDECAR_BINARY", binary)
+			e.Setenv("NO_COLOR", "1")
+			for _, name := range []string{"DOCKER_HOST", "BB_BASE_IMAGE", "BB_BUILD_CA", "SSL_CERT_FILE"} {
+				if v := os.Getenv(name); v != "" {
+					e.Setenv(name, v)
+				}
+			}
+			e.Setenv("BB_TEST_VALUE", "from-the-host")
+			if backend == "docker" {
+				e.Defer(func() { // a script that fails leaves nothing behind
+					destroy := exec.Command(binary, "destroy", "-y")
+					destroy.Env = append(os.Environ(), "HOME="+home)
+					if out, err := destroy.CombinedOutput(); err != nil {
+						t.Logf("destroy: %v\n%s", err, out)
+					}
+				})
+			}
+			return os.MkdirAll(home, 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+		},
+	})
+}
+
+// exits runs a command and asserts its exact exit code: exits CODE CMD...
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE CMD...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%s exits %d, want %d", fmt.Sprint(args[1:]), got, want)
+	}
+}
