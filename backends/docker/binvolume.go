@@ -34,7 +34,7 @@ func (d *Driver) ensureBinary(ctx context.Context, b binary) error {
 	if err != nil || full {
 		return err
 	}
-	if _, err := d.sharedVolume(ctx, name); err != nil {
+	if err := d.sharedVolume(ctx, name); err != nil {
 		return err
 	}
 	filler, err := d.claimFiller(ctx, b)
@@ -43,7 +43,7 @@ func (d *Driver) ensureBinary(ctx context.Context, b binary) error {
 	}
 	err = d.fill(ctx, filler)
 	if err == nil {
-		_, err = d.sharedVolume(ctx, binMarker(b))
+		err = d.sharedVolume(ctx, binMarker(b))
 	}
 	removed := d.engine.ContainerRemove(context.WithoutCancel(ctx), filler, container.RemoveOptions{Force: true})
 	return errors.Join(d.wrap(err, "fill volume %s", name), d.wrap(removed, "container %s", binFiller(b)))
@@ -70,15 +70,15 @@ func isBinary(labels map[string]string) bool {
 }
 
 // sharedVolume creates the volume or takes the one that is there.
-func (d *Driver) sharedVolume(ctx context.Context, name string) (volume.Volume, error) {
+func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.shared(spec.RoleBinary)})
 	if err != nil {
-		return v, d.wrap(err, "create volume %s", name)
+		return d.wrap(err, "create volume %s", name)
 	}
 	if !isBinary(v.Labels) {
-		return v, foreign("volume", name)
+		return foreign("volume", name)
 	}
-	return v, nil
+	return nil
 }
 
 // claimFiller creates the container that fills; its name is the lock among

@@ -37,8 +37,11 @@ type Options struct {
 	BaseImage string
 	// BuildCA is PEM: roots that image builds trust besides their own.
 	BuildCA []byte
-	// Log gets the output of builds; nil means nowhere.
+	// Log gets one line for what takes long; nil means nowhere.
 	Log io.Writer
+	// Output gets all that builds print; nil means nowhere. A build that fails
+	// shows its last lines in its error anyhow.
+	Output io.Writer
 }
 
 // Driver implements backends.Driver.
@@ -63,6 +66,9 @@ func New(o Options) (*Driver, error) {
 	}
 	if o.Log == nil {
 		o.Log = io.Discard
+	}
+	if o.Output == nil {
+		o.Output = io.Discard
 	}
 	clientOptions := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if o.Host != "" {

@@ -1,13 +1,13 @@
 package docker
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -36,19 +36,42 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	testBinary = filepath.Join(dir, "bb")
-	if err := goBuild(testBinary, "amd64", "../../cmd/bb"); err != nil {
+	// A binary of this run alone: what is named after it can be removed.
+	unique := "-ldflags=-s -w -X main.run=" + rand.Text()
+	if err := goBuild(testBinary, "", "../../cmd/bb", unique); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	removeImages()
+	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// removeImages removes the images that the tests share.
+func removeImages() {
+	ctx := context.Background()
+	d, err := New(Options{Owner: "tests", Binary: testBinary})
+	if err != nil {
+		return
+	}
+	c := d.engine.(*client.Client)
+	sidecar, _ := d.sidecarImage(ctx)
+	images, _ := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "bb-bbtest*"))})
+	tags := []string{sidecar}
+	for _, i := range images {
+		tags = append(tags, i.RepoTags...)
+	}
+	for _, tag := range tags {
+		_, _ = c.ImageRemove(ctx, tag, image.RemoveOptions{PruneChildren: true})
+	}
 }
 
 // goBuild builds a static linux program; the engine's architecture is the
 // machine's wherever these tests run, "386" is for what must not run.
-func goBuild(out, arch, pkg string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
+func goBuild(out, arch, pkg string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-o", out}, flags...)
+	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if arch == "386" {
 		cmd.Env = append(cmd.Env, "GOARCH=386")
@@ -75,7 +98,7 @@ func raw(t *testing.T) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -211,11 +234,15 @@ func makeForeign(t *testing.T, c *client.Client, kind, name string) {
 	})
 }
 
-// removeImage removes an image that a test alone made.
-func removeImage(t *testing.T, c *client.Client, tag string) {
+// removeLabelled removes the images that a test alone made, stages too.
+func removeLabelled(t *testing.T, c *client.Client, label string) {
 	t.Helper()
-	if _, err := c.ImageRemove(backgroundOf(t), tag, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil &&
-		!strings.Contains(err.Error(), "No such image") {
-		t.Logf("remove image %s: %v", tag, err)
+	ctx := backgroundOf(t)
+	images, err := c.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
+	if err != nil {
+		t.Errorf("images of %s: %v", label, err)
+	}
+	for _, i := range images { // a parent goes with its last child
+		_, _ = c.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
 	}
 }

@@ -58,12 +58,14 @@ func tidy(s string) string {
 // printable drops what could drive a terminal: much of what errors quote was
 // written by an image or by the agent.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.TrimSpace(s))
+	return strings.Map(plainRune, strings.TrimSpace(s))
+}
+
+func plainRune(r rune) rune {
+	if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+		return r
+	}
+	return -1
 }
 
 // lastLines returns the end of text that others wrote.

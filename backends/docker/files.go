@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -98,6 +99,9 @@ func (d *Driver) upload(ctx context.Context, id, name string, a *archive) error 
 func untarOne(r io.Reader) ([]byte, error) {
 	t := tar.NewReader(r)
 	h, err := t.Next()
+	if errors.Is(err, io.EOF) {
+		return nil, os.ErrInvalid // nothing in it; the engine is well
+	}
 	if err != nil {
 		return nil, err
 	}

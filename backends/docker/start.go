@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
-	"path"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -68,7 +67,6 @@ func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar st
 	a := newArchive()
 	all := append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
 	all = append(all,
-		spec.File{Path: path.Dir(spec.CABundle), Dir: true, Mode: 0o755, Root: true},
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
 		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
 	for _, f := range all {

@@ -52,10 +52,14 @@ func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 		if err != nil {
 			return nil, err
 		}
-		return docker.New(docker.Options{
+		o := docker.Options{
 			Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
 			BaseImage: a.g.BaseImage, BuildCA: ca, Log: a.stderr,
-		})
+		}
+		if a.g.Verbose {
+			o.Output = a.stderr
+		}
+		return docker.New(o)
 	case "fake":
 		path := os.Getenv("BB_FAKE_WORLD")
 		if path == "" {

@@ -13,9 +13,10 @@ import (
 
 // doorCmd is bb on the bottle's side: docs/contracts.md fixes these words.
 type doorCmd struct {
-	Init struct{} `cmd:"" help:"Be the first process and serve the door."`
-	Env  struct{} `cmd:"" help:"Store the environment given on standard input."`
-	Exec struct {
+	Init  struct{} `cmd:"" help:"Be the first process and serve the door."`
+	Env   struct{} `cmd:"" help:"Store the environment given on standard input."`
+	Probe struct{} `cmd:"" help:"Check that the door leads to a sidecar that enforces."`
+	Exec  struct {
 		Argv []string `arg:"" passthrough:"" help:"Command to become."`
 	} `cmd:"" help:"Become a command, with the stored environment."`
 }
@@ -42,6 +43,8 @@ func (a *app) inside(ctx context.Context, command string) error {
 		return door.Init(ctx, door.Options{})
 	case "door env":
 		return door.StoreEnv(a.stdin)
+	case "door probe":
+		return door.Probe(ctx)
 	case "door exec <argv>":
 		argv := a.g.Door.Exec.Argv
 		if len(argv) > 0 && argv[0] == "--" {

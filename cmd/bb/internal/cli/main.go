@@ -38,6 +38,7 @@ type grammar struct {
 	Home          string `help:"Directory of manifests and state." env:"BB_HOME" default:"~/.bot-bottle" placeholder:"DIR"`
 	Backend       string `help:"Run bottles on this backend (docker)." env:"BB_BACKEND" placeholder:"NAME"`
 	Color         string `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
+	Verbose       bool   `short:"v" help:"Show the output of image builds."`
 	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
 	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
 	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"debian:bookworm-slim" placeholder:"IMAGE"`

@@ -32,10 +32,6 @@ func Progress(w io.Writer) func(apply.Event) {
 	return func(e apply.Event) {
 		who := e.Node.Resource()
 		switch e.Status {
-		case apply.Started:
-			if e.Node.Op == plan.OpEnsureImage || e.Node.Op == plan.OpPrepare {
-				fmt.Fprintf(w, "%s: %s\n", who, doing[e.Node.Op])
-			}
 		case apply.Done:
 			if e.Elapsed >= quick {
 				fmt.Fprintf(w, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))

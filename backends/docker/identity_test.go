@@ -1,0 +1,74 @@
+package docker
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// recorder notes the commands that go to the engine.
+type recorder struct {
+	engineAPI
+	execs []string
+}
+
+func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
+	r.execs = append(r.execs, o.User+" "+strings.Join(o.Env, " ")+" | "+strings.Join(o.Cmd, " "))
+	return r.engineAPI.ContainerExecCreate(ctx, id, o)
+}
+
+// TestIdentity asserts the exact calls: each declared field by itself, nothing
+// for what is not declared, and an unset for what was declared once.
+func TestIdentity(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	if err := d.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	withGit, err := d.sidecarImage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Image.Recipe = "FROM " + withGit + "\nUSER root\nRUN useradd -m -u 1000 node\n"
+	s.Image.Name = "bbtest-git"
+	bringUp(t, d, s)
+	r := &recorder{engineAPI: d.engine}
+	d.engine = r
+	const git = "1000:1000 HOME=/home/node USER=node | git config --global "
+	name, email := git+"user.name A B", git+"user.email a@example.com"
+	for _, tt := range []struct {
+		what string
+		user spec.GitUser
+		want []string
+		file string
+	}{
+		{"none", spec.GitUser{}, nil, ""},
+		{"name only", spec.GitUser{Name: "A B"}, []string{name}, "user.name=A B\n"},
+		{"both", spec.GitUser{Name: "A B", Email: "a@example.com"}, []string{name, email}, "user.name=A B\nuser.email=a@example.com\n"},
+		{"email only", spec.GitUser{Email: "a@example.com"}, []string{git + "--unset-all user.name", email}, "user.email=a@example.com\n"},
+		{"none again", spec.GitUser{}, []string{git + "--unset-all user.email"}, ""},
+	} {
+		r.execs = nil
+		s.Live.GitUser = tt.user
+		if err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity}); err != nil {
+			t.Fatalf("%s: %v", tt.what, err)
+		}
+		if diff := cmp.Diff(tt.want, r.execs); diff != "" {
+			t.Errorf("%s: calls (-want +got):\n%s", tt.what, diff)
+		}
+		if got, _ := sh(t, d, s, "git config --global --list 2>/dev/null"); got != tt.file {
+			t.Errorf("%s: git configuration %q, want %q", tt.what, got, tt.file)
+		}
+	}
+	sh(t, d, s, "rm -f ~/.gitconfig; ln -s /etc/shadow ~/.gitconfig")
+	s.Live.GitUser = spec.GitUser{}
+	if err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity}); err != nil &&
+		!strings.Contains(err.Error(), "exit code") {
+		t.Errorf("a link as git configuration: %v", err)
+	}
+}
