@@ -1,0 +1,161 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// upstream is the outside in a container, on the network a sidecar is put on.
+type upstream struct {
+	t       *testing.T
+	name    string
+	network string
+	subnet  string
+	gateway string // the host's address on that network
+	ca      string // file of its authority
+}
+
+// seen is one request as it arrived there.
+type seen struct {
+	Method, Host, Path, Authorization string
+	BodyBytes                         int64 `json:"body_bytes"`
+	Header                            map[string][]string
+}
+
+func newUpstream(t *testing.T, names ...string) *upstream {
+	t.Helper()
+	u := &upstream{t: t, name: "outside-" + random(4), ca: filepath.Join(t.TempDir(), "ca.pem")}
+	u.network = u.name
+	u.subnet, u.gateway = network(t, u.network)
+	args := []string{"--network", u.network}
+	for _, n := range names {
+		args = append(args, "--network-alias", n)
+	}
+	args = append(args, upstreamImage)
+	for _, n := range names {
+		args = append(args, "-name", n)
+	}
+	container(t, u.name, args...)
+	eventually(t, "the upstream has an authority", func() bool {
+		_, err := command("docker", "cp", u.name+":/ca.pem", u.ca)
+		return err == nil
+	})
+	return u
+}
+
+// egress is the part of a bottle's egress block that leads here.
+func (u *upstream) egress() string {
+	return "  network: " + u.network + "\n  upstream_ca: " + u.ca + "\n"
+}
+
+// route is one entry of a bottle's routes, without the leading dash's list.
+func (u *upstream) route(host, more string) string {
+	r := "    - host: " + host + "\n      pipelock: {ssrf_ip_allowlist: [" + u.subnet + "]}\n"
+	if more != "" {
+		r += "      " + more + "\n"
+	}
+	return r
+}
+
+func (u *upstream) seen() []seen {
+	u.t.Helper()
+	var all []seen
+	for line := range strings.Lines(docker(u.t, "logs", u.name)) {
+		var s seen
+		if json.Unmarshal([]byte(line), &s) == nil && s.Method != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// turns counts the questions that reached the messages API.
+func (u *upstream) turns() int {
+	n := 0
+	for _, s := range u.seen() {
+		if s.Method == "POST" && strings.HasPrefix(s.Path, "/v1/messages") {
+			n++
+		}
+	}
+	return n
+}
+
+// attempt is one line of the probe.
+type attempt struct {
+	Attempt, Target, Detail string
+	Out                     bool
+}
+
+func parse(t *testing.T, out string) []attempt {
+	t.Helper()
+	var all []attempt
+	for line := range strings.Lines(out) {
+		var a attempt
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatalf("the probe said %q: %v", line, err)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// push puts a program into a running bottle, as its user.
+func push(t *testing.T, containerName, file string) string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	path := "/home/node/" + filepath.Base(file)
+	cmd := exec.Command("docker", "exec", "-i", "-u", "node", containerName, "sh", "-c", "cat > "+path+" && chmod 755 "+path)
+	cmd.Stdin = f
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("push %s: %v\n%s", file, err, out)
+	}
+	return path
+}
+
+// search looks for a value in a running container, from beside it and with the
+// privileges to read all there is: every file, and environment, arguments and
+// memory of every process. It returns where the value is, and how many
+// processes there were. The value goes in by standard input.
+func search(t *testing.T, containerName, value string) (found []string, processes int) {
+	t.Helper()
+	cmd := exec.Command("docker", "run", "--rm", "-i", "--pid", "container:"+containerName,
+		"--cap-add", "SYS_PTRACE", "--cap-add", "DAC_READ_SEARCH",
+		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+		probeImage, "grep", "-root", "/proc/1/root/")
+	cmd.Stdin = strings.NewReader(value)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("search %s: %v", containerName, err)
+	}
+	all := parse(t, string(out))
+	if len(all) == 0 || all[len(all)-1].Attempt != "grep summary" {
+		t.Fatalf("the search of %s did not finish: %s", containerName, out)
+	}
+	t.Logf("searched %s: %s", containerName, all[len(all)-1].Detail)
+	summary := all[len(all)-1].Detail
+	if _, err := fmt.Sscanf(summary[strings.Index(summary, ",")+1:], "%d processes", &processes); err != nil {
+		t.Fatalf("the search said %q: %v", summary, err)
+	}
+	for _, a := range all[:len(all)-1] {
+		if a.Out {
+			found = append(found, a.Target)
+		}
+	}
+	return found, processes
+}
+
+func baseImage() string {
+	if image := os.Getenv("BB_BASE_IMAGE"); image != "" {
+		return image
+	}
+	return "debian:bookworm-slim"
+}

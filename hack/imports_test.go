@@ -1,0 +1,135 @@
+// Package hack_test keeps the rules of the house that no linter sees whole.
+package hack_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bot-bottle/bb"
+
+// listed is what `go list` says about one package.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+}
+
+// TestImportsPointOneWay asserts the import rules on what is really linked:
+// a rule that a linter checks file by file is checked here on whole packages,
+// for every system that a release carries.
+func TestImportsPointOneWay(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin"} {
+		t.Run(goos, func(t *testing.T) {
+			for _, p := range list(t, goos) {
+				for _, imported := range p.Imports {
+					if why := forbidden(p.ImportPath, imported); why != "" {
+						t.Errorf("%s imports %s: %s", p.ImportPath, imported, why)
+					}
+				}
+			}
+		})
+	}
+}
+
+func list(t *testing.T, goos string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Standard,Imports", module+"/...")
+	cmd.Env = append(cmd.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found only %d packages: %s", len(all), out)
+	}
+	return all
+}
+
+// forbidden says why a package may not import another, or "".
+func forbidden(importer, imported string) string {
+	room := strings.TrimPrefix(importer, module+"/")
+	in := func(dirs ...string) bool {
+		for _, d := range dirs {
+			if room == d || strings.HasPrefix(room, d+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	ours, other := strings.CutPrefix(imported, module+"/")
+	toRoom := func(dirs ...string) bool {
+		for _, d := range dirs {
+			if other && (ours == d || strings.HasPrefix(ours, d+"/")) {
+				return true
+			}
+		}
+		return false
+	}
+	third := !other && strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
+
+	switch {
+	case (room == "egress" || room == "egress/proxy") && third:
+		return "the guard's core is the standard library only"
+	case in("egress") && toRoom("engine", "backends", "cmd", "cue"):
+		return "egress knows only itself"
+	case in("engine") && toRoom("backends", "cmd"):
+		return "the engine knows no driver and no command"
+	case in("backends") && toRoom("cmd", "cue", "engine/manifest", "engine/provider"):
+		return "a driver gets a spec"
+	case strings.HasPrefix(imported, "cuelang.org/go") && room != "cue/schema" && room != "engine/manifest":
+		return "only cue/schema and engine/manifest evaluate CUE"
+	case strings.HasPrefix(imported, "github.com/docker/") && room != "backends/docker":
+		return "only backends/docker speaks to the engine"
+	case strings.HasPrefix(imported, "github.com/alecthomas/kong") && !in("cmd"):
+		return "the command line ends in cmd"
+	case third && in("hack"):
+		return "helpers of tests and demo need nothing"
+	}
+	return ""
+}
+
+// TestForbiddenSeesEachRule keeps the rules above from passing because they
+// match nothing.
+func TestForbiddenSeesEachRule(t *testing.T) {
+	for _, c := range []struct{ importer, imported string }{
+		{"egress", "golang.org/x/net/http2"},
+		{"egress/proxy", "github.com/miekg/dns"},
+		{"egress/door", module + "/engine/spec"},
+		{"engine/apply", module + "/backends"},
+		{"backends/docker", module + "/engine/manifest"},
+		{"engine/spec", "cuelang.org/go/cue"},
+		{"backends/fake", "github.com/docker/docker/client"},
+		{"engine/plan", "github.com/alecthomas/kong"},
+		{"hack/probe", "golang.org/x/sys/unix"},
+	} {
+		if forbidden(module+"/"+c.importer, c.imported) == "" {
+			t.Errorf("%s may import %s", c.importer, c.imported)
+		}
+	}
+	for _, c := range []struct{ importer, imported string }{
+		{"egress/dns", "github.com/miekg/dns"},
+		{"egress/proxy", module + "/egress"},
+		{"backends/docker", "github.com/docker/docker/client"},
+		{"cmd/bb/internal/cli", "github.com/alecthomas/kong"},
+		{"engine/manifest", "cuelang.org/go/cue"},
+	} {
+		if why := forbidden(module+"/"+c.importer, c.imported); why != "" {
+			t.Errorf("%s may not import %s: %s", c.importer, c.imported, why)
+		}
+	}
+}
