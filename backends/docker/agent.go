@@ -2,6 +2,9 @@ package docker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"io"
 	"os"
 	"slices"
@@ -54,6 +57,7 @@ func (d *Driver) CreateAgent(ctx context.Context, s *spec.Spec) error {
 	labels[spec.LabelImage] = image.label
 	labels[spec.LabelSpec] = s.Hash(d.opts.Key)
 	labels[spec.LabelSpecJSON] = s.FixedJSON(d.opts.Key)
+	labels[spec.LabelConfinement] = d.confinement()
 	labels[spec.LabelSource] = source(s)
 	if done, err := d.keepAgent(ctx, s, labels); err != nil || done {
 		return err
@@ -127,21 +131,14 @@ func (d *Driver) agentHost(ctx context.Context, s *spec.Spec, b binary) (*contai
 	if err != nil {
 		return nil, err
 	}
-	host := d.confined()
-	host.NetworkMode = network.NetworkNone
+	host := d.confinedAgent()
 	host.Mounts = []mount.Mount{
 		volumeMount(binVolume(b), "/bb/bin"),
 		volumeMount(s.ID.DoorVolume(), "/bb/door"),
 	}
-	host.Tmpfs = map[string]string{"/run/bb": "uid=1000,gid=1000,mode=0700,noexec,nosuid,nodev,size=1m"}
 	for _, name := range []string{egress.ProxyHost, egress.GitHost, egress.SuperviseHost, s.ID.Agent} {
 		host.ExtraHosts = append(host.ExtraHosts, name+":127.0.0.1")
 	}
-	host.DNS = []string{egress.ResolverIP}
-	host.Sysctls = map[string]string{
-		"net.ipv4.ip_unprivileged_port_start": "0", // the door listens on 53, 80 and 443
-	}
-	host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyDisabled}
 	r := s.Fixed.Resources
 	host.Memory, host.MemorySwap = r.Memory, r.Memory
 	if r.PIDs > 0 {
@@ -153,6 +150,31 @@ func (d *Driver) agentHost(ctx context.Context, s *spec.Spec, b binary) (*contai
 		host.Runtime = want
 	}
 	return host, nil
+}
+
+// confinedAgent is the confinement that every agent has, whatever its manifest
+// says.
+func (d *Driver) confinedAgent() *container.HostConfig {
+	host := d.confined()
+	host.NetworkMode = network.NetworkNone
+	host.Tmpfs = map[string]string{"/run/bb": "uid=1000,gid=1000,mode=0700,noexec,nosuid,nodev,size=1m"}
+	host.DNS = []string{egress.ResolverIP}
+	host.Sysctls = map[string]string{
+		"net.ipv4.ip_unprivileged_port_start": "0", // the door listens on 53, 80 and 443
+	}
+	host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyDisabled}
+	return host
+}
+
+// confinement identifies it: agents made under another are replaced, or a
+// tightened profile would never reach those that run.
+func (d *Driver) confinement() string {
+	b, err := json.Marshal(d.confinedAgent())
+	if err != nil {
+		panic("docker: " + err.Error()) // only plain data reaches this
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:6])
 }
 
 // volumeMount is read-only, and takes nothing from the image: what is in it

@@ -44,7 +44,7 @@ func (d *Driver) build(ctx context.Context, j buildJob) error {
 	})
 	output := &tail{limit: shownLines}
 	if err == nil {
-		err = readStream(res.Body, io.MultiWriter(output, d.opts.Output))
+		err = readStream(res.Body, io.MultiWriter(output, &plainWriter{w: d.opts.Output}))
 		res.Body.Close()
 	}
 	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened

@@ -22,11 +22,12 @@ const maxContext = 1 << 30
 type buildContext struct {
 	dir        string
 	dockerfile string // base name
+	private    string // never part of a context; "" for none
 	ignore     ignore
 }
 
-func openContext(dockerfile string) (buildContext, error) {
-	c := buildContext{dir: filepath.Dir(dockerfile), dockerfile: filepath.Base(dockerfile)}
+func openContext(dockerfile, private string) (buildContext, error) {
+	c := buildContext{dir: filepath.Dir(dockerfile), dockerfile: filepath.Base(dockerfile), private: private}
 	text, err := os.ReadFile(filepath.Join(c.dir, ".dockerignore"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return c, err
@@ -51,7 +52,7 @@ func (c buildContext) walk(visit func(name, path string, info fs.FileInfo) error
 			return err
 		}
 		name := filepath.ToSlash(rel)
-		if e.IsDir() && (e.Name() == ".git" || c.ignore.skipsDir(name)) {
+		if e.IsDir() && (e.Name() == ".git" || path == c.private || c.ignore.skipsDir(name)) {
 			return filepath.SkipDir
 		}
 		if c.ignore.matches(name) {

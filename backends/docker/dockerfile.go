@@ -57,6 +57,27 @@ func continued(line, escape string) (text string, more bool) {
 	return strings.TrimSpace(text), more
 }
 
+// readsContext reports whether a Dockerfile takes files from its directory.
+// One that does not gets none: a manifest edited beside it is no new image.
+func readsContext(dockerfile string) bool {
+	lines := strings.Split(strings.ReplaceAll(dockerfile, "\r\n", "\n"), "\n")
+	for _, in := range parseDockerfile(lines) {
+		word, args := in.word, in.args
+		if word == "ONBUILD" {
+			word, args, _ = strings.Cut(args, " ")
+			word = strings.ToUpper(word)
+		}
+		if word == "ADD" || word == "COPY" && !strings.Contains(args, "--from=") {
+			return true
+		}
+		// A parent's ONBUILD may copy too; --mount reads the context as well.
+		if word == "RUN" && strings.Contains(args, "--mount") {
+			return true
+		}
+	}
+	return false
+}
+
 // trustInBuild puts the build's roots into every stage. ARG, not ENV: nothing
 // of it stays in the image's configuration.
 func trustInBuild(dockerfile string) string {

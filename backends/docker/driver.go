@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/docker/docker/client"
 
@@ -37,6 +38,9 @@ type Options struct {
 	BaseImage string
 	// BuildCA is PEM: roots that image builds trust besides their own.
 	BuildCA []byte
+	// Private is a directory that is never sent to the engine as part of a
+	// build context: bb's own state, with the key of its digests.
+	Private string
 	// Log gets one line for what takes long; nil means nowhere.
 	Log io.Writer
 	// Output gets all that builds print; nil means nowhere. A build that fails
@@ -50,8 +54,9 @@ type Driver struct {
 	engine  engineAPI
 	profile string
 
-	builds   keyedLock // one build of an image at a time
-	checked  sync.Map  // image id -> its user is as a bottle needs it
+	patience time.Duration // see agentPatience
+	builds   keyedLock     // one build of an image at a time
+	checked  sync.Map      // image id -> its user is as a bottle needs it
 	once     sync.Mutex
 	facts    *engineFacts // nil until asked
 	binaryID func() (binary, error)
@@ -84,7 +89,7 @@ func New(o Options) (*Driver, error) {
 			WithHint("forward its socket with 'ssh -L' and set DOCKER_HOST to the local end")
 	}
 	return &Driver{
-		opts: o, engine: c, profile: seccompProfile(),
+		opts: o, engine: c, profile: seccompProfile(), patience: agentPatience,
 		binaryID: sync.OnceValues(func() (binary, error) { return readBinary(o.Binary) }),
 	}, nil
 }

@@ -94,6 +94,12 @@ func (d *Driver) exitCode(ctx context.Context, exec string) (int, error) {
 // they are found when the command is given up.
 const execMark = "BB_EXEC"
 
+func newMark() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:])
+	return execMark + "=" + hex.EncodeToString(random[:])
+}
+
 // Exec runs a command as the agent's user in its workspace.
 func (d *Driver) Exec(ctx context.Context, id spec.ID, r backends.ExecRequest) (int, error) {
 	if len(r.Argv) == 0 {
@@ -103,9 +109,7 @@ func (d *Driver) Exec(ctx context.Context, id spec.ID, r backends.ExecRequest) (
 	if err != nil {
 		return 0, err
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:])
-	mark := execMark + "=" + hex.EncodeToString(random[:])
+	mark := newMark()
 	stdin := r.Stdin
 	if stdin == nil {
 		stdin = bytes.NewReader(nil)

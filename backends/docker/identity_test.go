@@ -2,8 +2,10 @@ package docker
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +20,8 @@ type recorder struct {
 }
 
 func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
-	r.execs = append(r.execs, o.User+" "+strings.Join(o.Env, " ")+" | "+strings.Join(o.Cmd, " "))
+	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return strings.HasPrefix(v, execMark+"=") })
+	r.execs = append(r.execs, o.User+" "+strings.Join(env, " ")+" | "+strings.Join(o.Cmd, " "))
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }
 
@@ -70,5 +73,38 @@ func TestIdentity(t *testing.T) {
 	if err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity}); err != nil &&
 		!strings.Contains(err.Error(), "exit code") {
 		t.Errorf("a link as git configuration: %v", err)
+	}
+}
+
+// TestAgentCannotHoldAnApply: the agent makes a file that git reads into a pipe
+// that nobody writes to. The step fails in time and leaves no process behind.
+func TestAgentCannotHoldAnApply(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	if err := d.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	withGit, err := d.sidecarImage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Image.Recipe = "FROM " + withGit + "\nUSER root\nRUN useradd -m -u 1000 node\n"
+	s.Image.Name = "bbtest-git"
+	bringUp(t, d, s)
+	if out, code := sh(t, d, s, "rm -f ~/.gitconfig && mkfifo ~/.gitconfig"); code != 0 {
+		t.Fatal(out)
+	}
+	d.patience = time.Second
+	s.Live.GitUser = spec.GitUser{Name: "A B"}
+	begin := time.Now()
+	err = d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity})
+	if err == nil || !strings.Contains(err.Error(), "no end after 1s (something in the bottle holds it up") {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if out, _ := sh(t, d, s, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"); strings.Contains(out, "git config") {
+		t.Errorf("left behind: %s", out)
 	}
 }

@@ -45,7 +45,10 @@ func (d *Driver) resolveDockerfile(ctx context.Context, s *spec.Spec) (resolved,
 		return resolved{}, diag.Errorf("dockerfile of %s: %s", s.Image.Name, err).
 			WithHint("agent_provider.dockerfile names a file on this machine")
 	}
-	c, err := openContext(s.Image.Dockerfile)
+	if !readsContext(string(text)) {
+		return d.resolveBuild(ctx, s, buildJob{dockerfile: string(text)}, "")
+	}
+	c, err := openContext(s.Image.Dockerfile, d.opts.Private)
 	if err != nil {
 		return resolved{}, diag.Errorf("build context of %s: %s", s.Image.Name, err)
 	}

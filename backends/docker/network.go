@@ -80,13 +80,14 @@ func (d *Driver) outerNetwork(ctx context.Context, name string) (string, error) 
 	return found.ID, nil
 }
 
-// networkState tells Observe who made the shared network.
+// networkState tells Observe who made the shared network. One that another bb
+// made is as good as ours: bb makes them all alike and never alters one.
 func (d *Driver) networkState(list []network.Summary) string {
 	n := lowest(list, SharedNetwork)
 	switch {
 	case n.ID == "":
 		return ""
-	case n.Labels[spec.LabelManaged] == "1" && n.Labels[spec.LabelOwner] == d.opts.Owner:
+	case n.Labels[spec.LabelManaged] == "1" && n.Labels[spec.LabelRole] == spec.RoleNetwork:
 		return "ours"
 	}
 	return "foreign"

@@ -20,7 +20,7 @@ const observers = 16
 // Observe takes one snapshot: one list of each kind of resource, the images
 // of the desired instances, then the last words of running sidecars.
 func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) {
-	w := plan.World{Backend: d.Name(), Images: map[string]plan.ImageState{}}
+	w := plan.World{Backend: d.Name(), Images: map[string]plan.ImageState{}, Confinement: d.confinement()}
 	var containers []container.Summary
 	var networks []network.Summary
 	var volumes volume.ListResponse
@@ -165,5 +165,6 @@ func part(x container.Summary) *plan.Part {
 		Spec: x.Labels[spec.LabelSpec], SpecJSON: x.Labels[spec.LabelSpecJSON],
 		Image: x.Labels[spec.LabelImage], Version: x.Labels[spec.LabelVersion],
 		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork],
+		Confinement: x.Labels[spec.LabelConfinement],
 	}
 }

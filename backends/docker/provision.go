@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -119,10 +120,26 @@ func (d *Driver) gitConfig(ctx context.Context, agent string) (func(key string) 
 	}, err
 }
 
-// inAgent runs a command as the agent's user that must succeed.
+// agentPatience bounds what runs in an agent on bb's behalf. The agent shares
+// the user of these programs: it can stop them, or make a file they read into
+// a pipe, and an apply that waits holds the lock of the whole scope.
+const agentPatience = 15 * time.Second
+
+// inAgent runs a command as the agent's user that must succeed, and soon.
 func (d *Driver) inAgent(ctx context.Context, s *spec.Spec, agent, what string, c command, tolerated int) error {
 	c.user = agentUser
-	res, err := d.command(ctx, agent, c)
+	mark := newMark()
+	c.env = append(c.env, mark)
+	bounded, cancel := context.WithTimeout(ctx, d.patience)
+	defer cancel()
+	res, err := d.command(bounded, agent, c)
+	if bounded.Err() != nil {
+		d.giveUp(context.WithoutCancel(ctx), agent, mark)
+		if ctx.Err() == nil {
+			return diag.Errorf("%s: %s: no end after %s", s.ID, what, d.patience).
+				WithHint("something in the bottle holds it up; 'bb destroy %s' and apply again if that is not meant", s.ID)
+		}
+	}
 	if err != nil {
 		return d.wrap(err, "%s: %s", s.ID, what)
 	}

@@ -29,6 +29,7 @@ const (
 // Bounds of a sidecar.
 const (
 	sidecarMemory = 512 << 20
+	sidecarCPUs   = 1
 	sidecarPIDs   = 256
 )
 
@@ -116,6 +117,7 @@ func (d *Driver) sidecarHost(s *spec.Spec, networkID string) *container.HostConf
 		{Type: mount.TypeVolume, Source: s.ID.CAVolume(), Target: caDir},
 	}
 	host.Memory, host.MemorySwap = sidecarMemory, sidecarMemory
+	host.NanoCPUs = sidecarCPUs * 1e9
 	pids := int64(sidecarPIDs)
 	host.PidsLimit = &pids
 	return host

@@ -115,7 +115,9 @@ func withAuthority(bundle, ca []byte) []byte {
 // probeDoor asks whether the door answers: a runtime with its own kernel lets
 // no unix socket in unless it is told to. It fails closed.
 func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string) error {
-	res, err := d.command(ctx, agent, command{argv: []string{spec.BinaryPath, "door", "probe"}, user: agentUser})
+	bounded, cancel := context.WithTimeout(ctx, d.patience)
+	defer cancel()
+	res, err := d.command(bounded, agent, command{argv: []string{spec.BinaryPath, "door", "probe"}, user: agentUser})
 	if err == nil && res.code == 0 {
 		return nil
 	}

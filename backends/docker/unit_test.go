@@ -3,6 +3,7 @@ package docker
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,5 +183,47 @@ func TestProfileIsWhole(t *testing.T) {
 		if strings.Contains(string(text), no) {
 			t.Errorf("the profile speaks of %s", no)
 		}
+	}
+}
+
+func TestReadsContext(t *testing.T) {
+	for text, want := range map[string]bool{
+		"FROM a\nRUN b":                           false,
+		"FROM a\nCOPY . /x":                       true,
+		"FROM a\nadd x /x":                        true,
+		"FROM a AS b\nFROM c\nCOPY --from=b /x /": false,
+		"FROM a\nRUN \\\n  COPY":                  false,
+		"FROM a\nONBUILD COPY x /x":               true,
+		"FROM a\n# COPY x /x":                     false,
+		"FROM a\nRUN --mount=type=bind x":         true,
+	} {
+		if got := readsContext(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// bb's own state lies beside a Dockerfile that somebody put into BB_HOME.
+func TestContextLeavesStateOut(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"Dockerfile", "app/state/x", "state/key"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := openContext(filepath.Join(dir, "Dockerfile"), filepath.Join(dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	if err := c.walk(func(name, _ string, _ fs.FileInfo) error { names = append(names, name); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"app", "app/state", "app/state/x"}, names); d != "" {
+		t.Error(d)
 	}
 }

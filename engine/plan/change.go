@@ -44,6 +44,7 @@ const (
 	NotFound        Reason = "not_found"
 	SpecChanged     Reason = "spec_changed"
 	ImageChanged    Reason = "image_changed"
+	Confinement     Reason = "confinement_changed"
 	Stopped         Reason = "stopped"
 	EgressChanged   Reason = "egress_changed"
 	IdentityChanged Reason = "identity_changed"

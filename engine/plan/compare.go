@@ -67,6 +67,9 @@ func (d *Desired) compareFixed(c *Change, o *Instance, w World) {
 		c.Reasons = append(c.Reasons, ImageChanged)
 		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "image", Old: o.Agent.Image, New: want})
 	}
+	if w.Confinement != "" && w.Confinement != o.Agent.Confinement {
+		c.Reasons = append(c.Reasons, Confinement)
+	}
 }
 
 func (d *Desired) compareLive(c *Change, o *Instance, w World) {

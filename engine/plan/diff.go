@@ -48,7 +48,7 @@ func Diff(d Desired, worlds []World) *Plan {
 		if w.SharedNetwork == "foreign" {
 			p.Notes = append(p.Notes, diag.Diagnostic{
 				Severity: diag.Warning,
-				Message:  "network bb-egress was not made by this bb: it is used, never altered or removed",
+				Message:  "network bb-egress was not made by bb: it is used, never altered or removed",
 			})
 		}
 	}

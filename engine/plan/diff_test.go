@@ -172,8 +172,8 @@ func TestDiff(t *testing.T) {
 			"replace dev spec_changed [env.PORT]\n",
 			`[] -> #1 docker shell ensure_image, image of shell
 [] -> #2 docker * prepare, shared by all bottles
-[2] -> #3 docker dev configure, spec_changed
-[3 1] -> #4 docker dev remove_agent, spec_changed
+[2 1] -> #3 docker dev remove_agent, spec_changed
+[3] -> #4 docker dev configure, spec_changed
 [4 1] -> #5 docker dev create_agent, spec_changed
 [5] -> #6 docker dev start_agent, spec_changed
 `, 0,
@@ -187,6 +187,16 @@ func TestDiff(t *testing.T) {
 				return w
 			}()},
 			"replace dev image_changed [image: img:1 -> img:2]\n", "", 0,
+		},
+		{
+			"confined by an older bb",
+			desired(dev),
+			[]World{func() World {
+				w := world([]*spec.Spec{dev}, running(dev))
+				w.Confinement = "c2"
+				return w
+			}()},
+			"replace dev confinement_changed\n", "", 0,
 		},
 		{
 			"image unknown is no change",
@@ -362,10 +372,10 @@ func TestDiff(t *testing.T) {
 			`[] -> #1 docker shell ensure_image, image of shell
 [] -> #2 docker * prepare, shared by all bottles
 [2] -> #3 docker dev create_sidecar, backend_changed
-[3] -> #4 docker dev configure, backend_changed
-[4 1] -> #5 smolvm dev remove_agent, backend_changed
-[5] -> #6 smolvm dev remove_sidecar, backend_changed
-[6] -> #7 smolvm dev remove_volumes, backend_changed
+[3 1] -> #4 smolvm dev remove_agent, backend_changed
+[4] -> #5 smolvm dev remove_sidecar, backend_changed
+[5] -> #6 smolvm dev remove_volumes, backend_changed
+[6] -> #7 docker dev configure, backend_changed
 [7 1] -> #8 docker dev create_agent, backend_changed
 [8] -> #9 docker dev start_agent, backend_changed
 `, 0,
@@ -386,67 +396,5 @@ func TestDiff(t *testing.T) {
 				t.Errorf("unchanged %d, want %d", p.Unchanged, tt.same)
 			}
 		})
-	}
-}
-
-// Two agents that share an image build it once, and what is shared is made once.
-func TestSharedNodes(t *testing.T) {
-	a, b := bottleSpec("a"), bottleSpec("b")
-	p := Diff(desired(a, b), []World{world([]*spec.Spec{a, b})})
-	got := map[Op]int{}
-	for _, n := range p.Nodes {
-		got[n.Op]++
-	}
-	want := map[Op]int{OpPrepare: 1, OpEnsureImage: 1, OpCreateSidecar: 2, OpConfigure: 2, OpCreateAgent: 2, OpStartAgent: 2}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-}
-
-// No node may come before one that it depends on, and no agent may start
-// before its gate enforces a policy.
-func TestOrder(t *testing.T) {
-	s := bottleSpec("dev", identity, token)
-	p := Diff(desired(s), []World{world([]*spec.Spec{s})})
-	behind := map[int]map[int]bool{}
-	for _, n := range p.Nodes {
-		behind[n.ID] = map[int]bool{}
-		for _, d := range n.DependsOn {
-			if d >= n.ID {
-				t.Fatalf("node %d depends on %d", n.ID, d)
-			}
-			behind[n.ID][d] = true
-			for k := range behind[d] {
-				behind[n.ID][k] = true
-			}
-		}
-		if n.Op == OpStartAgent {
-			ok := false
-			for k := range behind[n.ID] {
-				ok = ok || p.Nodes[k-1].Op == OpConfigure
-			}
-			if !ok {
-				t.Error("the agent starts before its gate is configured")
-			}
-		}
-	}
-}
-
-func TestDestroy(t *testing.T) {
-	dev, two := bottleSpec("dev"), bottleSpec("dev", func(s *spec.Spec) { s.ID.Replica = "2" })
-	other := bottleSpec("other", func(s *spec.Spec) { s.ID.Scope = "bbbbbbbbbbbbbbbb" })
-	w := []World{world(nil, running(dev), running(two), running(other))}
-	for _, tt := range []struct {
-		names []string
-		want  string
-	}{
-		{nil, "remove dev requested\nremove dev_2 requested\n"},
-		{[]string{"dev"}, "remove dev requested\nremove dev_2 requested\n"},
-		{[]string{"dev_2"}, "remove dev_2 requested\n"},
-		{[]string{"other"}, ""},
-	} {
-		if d := cmp.Diff(tt.want, summary(Destroy(w, scope, tt.names))); d != "" {
-			t.Errorf("%v: %s", tt.names, d)
-		}
 	}
 }

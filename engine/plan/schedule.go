@@ -70,8 +70,10 @@ func (s *scheduler) image(sp *spec.Spec) int {
 }
 
 // bringUp creates, replaces or starts. The old agent is removed only when its
-// successor's image and gate are ready: a build that fails costs nobody
-// anything. The new one starts only behind a gate that enforces its policy.
+// successor's image and gate are there: a build that fails costs nobody
+// anything. The gate gets the new policy only when the old agent is gone,
+// which must not be handed its successor's powers; and the new one starts only
+// behind a gate that enforces its policy.
 func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 	cause := string(c.Reasons[0])
 	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: cause}
@@ -79,29 +81,27 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 	if c.Action != Start {
 		image = s.image(c.Spec)
 	}
-	gate := s.gate(c, o)
-	todo := provisioned(c.Spec)
-
-	early := n
-	early.Op, early.Parts = OpConfigure, allParts
-	if todo != nil || c.Spec.HasSecretEnv() {
-		early.Parts = []string{spec.PartEgress} // the rest is claimed when it is done
-	}
-	configured := s.node(early, gate)
-
-	last := configured
+	ready := s.gate(c, o)
 	for _, e := range elsewhere {
-		last = s.remove(e.ID, e.Backend, []int{last, image}, cause)
+		ready = s.remove(e.ID, e.Backend, []int{ready, image}, cause)
 	}
 	if c.Action == Replace && o != nil && o.Agent != nil {
-		last = s.node(withOp(n, OpRemoveAgent), last, image)
+		ready = s.node(withOp(n, OpRemoveAgent), ready, image)
 	}
+	todo := provisioned(c.Spec)
+	inside := todo != nil || c.Spec.HasSecretEnv()
+	configure := withOp(n, OpConfigure)
+	configure.Parts = allParts
+	if inside {
+		configure.Parts = []string{spec.PartEgress} // the rest is claimed when it is done
+	}
+	ready = s.node(configure, ready)
 	if c.Action != Start {
-		last = s.node(withOp(n, OpCreateAgent), last, image)
+		ready = s.node(withOp(n, OpCreateAgent), ready, image)
 	}
-	last = s.node(withOp(n, OpStartAgent), last)
-	if len(early.Parts) != len(allParts) {
-		s.provision(n, todo, last)
+	ready = s.node(withOp(n, OpStartAgent), ready)
+	if inside {
+		s.provision(n, todo, ready)
 	}
 }
 

@@ -43,7 +43,10 @@ type World struct {
 	Images map[string]ImageState
 	// SidecarImage is the image sidecars should have; "" means unknown.
 	SidecarImage string
-	// SharedNetwork is "" (absent), "ours" or "foreign".
+	// Confinement identifies what agents should be confined by, beyond their
+	// manifests; "" means that the driver knows no such thing.
+	Confinement string
+	// SharedNetwork is "" (absent), "ours" (made by a bb) or "foreign".
 	SharedNetwork string
 }
 
@@ -74,6 +77,8 @@ type Part struct {
 	Image    string
 	Version  string
 	Source   string
+	// Confinement is what the agent was created under.
+	Confinement string
 	// Network is the outer network the sidecar was created on.
 	Network string
 }

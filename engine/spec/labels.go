@@ -14,6 +14,8 @@ const (
 	LabelSpecJSON = "bb.spec-json"
 	LabelImage    = "bb.image"
 	LabelSource   = "bb.source"
+	// LabelConfinement identifies what every agent of a driver is confined by.
+	LabelConfinement = "bb.confinement"
 	// LabelNetwork is the outer network a sidecar was created on.
 	LabelNetwork = "bb.network"
 )

@@ -104,7 +104,7 @@ func (a *app) scope(st *state.State) (string, error) {
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return "", diag.Errorf("%s does not exist", a.g.Home).
-			WithHint("put manifests into its bottles/ and agents/, as in examples/, or set BB_HOME")
+			WithHint("write starter manifests with bb init, or set BB_HOME")
 	}
 	return spec.ScopeID(st.Owner, path), nil
 }
@@ -133,7 +133,7 @@ func repositoryAgents(home string) diag.List {
 
 func (a *app) warn(list diag.List) {
 	for _, d := range list {
-		fmt.Fprintln(a.stderr, d.Error())
+		fmt.Fprintln(a.stderr, view.Escape(d.Error()))
 	}
 }
 

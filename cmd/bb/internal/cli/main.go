@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -51,6 +52,9 @@ type grammar struct {
 	Ps       psCmd       `cmd:"" help:"List what runs."`
 	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
 	Validate validateCmd `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
+	List     listCmd     `cmd:"" help:"List agents and bottles, broken ones too."`
+	Init     initCmd     `cmd:"" help:"Write starter manifests; overwrites nothing."`
+	Edit     editCmd     `cmd:"" help:"Open a manifest in your editor and validate it."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`
@@ -160,9 +164,16 @@ func flatten(err error) []string {
 	return []string{place(d.File, err.Error())}
 }
 
-func place(file, line string) string {
-	if file != "" {
-		return line
+// place marks bb's own words, and escapes those of others line by line: an
+// error may hold several, as the last of a build.
+func place(file, text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = view.Escape(l)
 	}
-	return "bb: " + line
+	text = strings.Join(lines, "\n")
+	if file != "" {
+		return text
+	}
+	return "bb: " + text
 }

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
@@ -72,7 +73,7 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 	tw := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(tw, "AGENT\tBACKEND\tSTATE\tSIDECAR\tAGE\tIMAGE")
 	for _, b := range list {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, b.Backend, b.State, b.Sidecar, age(b.Created), b.Image)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, b.Backend, b.State, b.Sidecar, age(b.Created), view.Escape(b.Image))
 	}
 	return tw.Flush()
 }

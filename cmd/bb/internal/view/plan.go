@@ -68,22 +68,28 @@ func Summary(word string, s plan.Summary, unchanged int) string {
 func (st Style) change(b *strings.Builder, c plan.Change) {
 	mark := fmt.Sprintf("%3s", c.Action.Symbol())
 	head := fmt.Sprintf("%-14s %-9s %s", c.ID.String(), c.Backend, headline(c))
-	fmt.Fprintf(b, "%s %s\n", st.paint(c.Action, mark), strings.TrimRight(head, " "))
+	fmt.Fprintf(b, "%s %s\n", st.paint(c.Action, mark), Escape(strings.TrimRight(head, " ")))
 	switch {
 	case c.Action == plan.Create:
 		st.desire(b, c.Spec)
 	case c.Note != "":
-		fmt.Fprintf(b, "      %s\n", c.Note)
+		detail(b, c.Note)
 	}
 	for _, d := range c.Diff {
-		fmt.Fprintf(b, "      %s\n", difference(d))
+		detail(b, difference(d))
 	}
+}
+
+// detail is the one way for text of manifests and labels onto the screen.
+func detail(b *strings.Builder, text string) {
+	fmt.Fprintf(b, "      %s\n", Escape(text))
 }
 
 var phrases = map[plan.Reason]string{
 	plan.NotFound:        "not running yet",
 	plan.Stopped:         "stopped",
 	plan.SidecarLost:     "its sidecar is gone or enforces nothing: the bottle has no way out",
+	plan.Confinement:     "this bb confines it differently",
 	plan.SidecarOutdated: "its sidecar is of another bb (the agent stays)",
 	plan.TokenRotated:    "a token has a new value",
 	plan.NotDeclared:     "no manifest declares it: kept, unless --prune",
@@ -151,10 +157,10 @@ func none(s string) string {
 func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(b, "      %-13s %s\n", name, value)
+			detail(b, fmt.Sprintf("%-13s %s", name, value))
 		}
 	}
-	row("bottle", strings.Join(s.Source.Lineage, " <- ")+"      agent "+st.path(s.Source.AgentFile))
+	row("bottle", strings.Join(s.Source.Lineage, " <- ")+"      agent "+st.Path(s.Source.AgentFile))
 	row("env", join(envNames(s), "      skills "+strings.Join(skillNames(s), ", "), len(s.Live.Skills) > 0))
 	row("git identity", identity(s.Live.GitUser))
 	if s.Gate.Network != "" {
@@ -175,7 +181,8 @@ func join(a, b string, both bool) string {
 	return strings.TrimLeft(a+b, " ")
 }
 
-func (st Style) path(p string) string {
+// Path shows a path below the home directory with ~.
+func (st Style) Path(p string) string {
 	if st.HomeDir != "" {
 		if rest, ok := strings.CutPrefix(p, st.HomeDir+"/"); ok {
 			return "~/" + rest

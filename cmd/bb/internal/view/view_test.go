@@ -113,6 +113,22 @@ func TestTextAndJSONAgree(t *testing.T) {
 	}
 }
 
+// A manifest or a label must not drive the terminal that a plan is read on.
+func TestPlanEscapes(t *testing.T) {
+	p := everyAction()
+	p.Changes[0].Note = "a\x1b[2J"
+	p.Changes[1].Spec.Live.GitUser.Email = "x\u009b31m\u202e@y"
+	p.Changes[1].Spec.Live.Routes[0].Matches = []egress.Match{{Paths: []string{"/\u009b2J"}}}
+	p.Changes[2].Diff[1].Old = "\x1b]0;title\x07"
+	var b bytes.Buffer
+	if err := Plan(&b, p, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && unsafeRune(r) }); i >= 0 {
+		t.Errorf("%q", b.String()[i:])
+	}
+}
+
 func TestNoChanges(t *testing.T) {
 	for n, want := range map[int]string{
 		0: "No changes. No bottles are declared and none runs.\n",

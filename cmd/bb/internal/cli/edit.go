@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/manifest"
+)
+
+type editCmd struct {
+	Name string `arg:"" help:"An agent or a bottle; agents/NAME or bottles/NAME where both exist."`
+}
+
+// Run opens the manifest in the editor and validates what was saved. Where it
+// has mistakes it offers to open it again.
+func (c *editCmd) Run(ctx context.Context, a *app) error {
+	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
+	if editor == "" {
+		return diag.Errorf("there is no editor").WithHint("set EDITOR, for example: export EDITOR=nano")
+	}
+	path, err := a.manifestFile(c.Name)
+	if err != nil {
+		return err
+	}
+	for {
+		// EDITOR may hold arguments: the shell splits it, as git does.
+		cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", path)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+		if err := cmd.Run(); err != nil {
+			return diag.Errorf("the editor failed: %v", err).WithHint("EDITOR is %q", editor)
+		}
+		_, problems := manifest.Load(manifest.Options{Home: a.g.Home})
+		a.warn(problems)
+		if !problems.HasErrors() {
+			_, err := fmt.Fprintln(a.stdout, "valid; see what it changes with bb plan")
+			return err
+		}
+		if a.confirm(false, "Open it again?") != nil {
+			return exitError{code: exitFailed}
+		}
+	}
+}
+
+// manifestFile finds the one file that a name means.
+func (a *app) manifestFile(name string) (string, error) {
+	kinds := []string{"agents", "bottles"}
+	if kind, rest, ok := strings.Cut(name, "/"); ok {
+		kinds, name = []string{strings.TrimSuffix(kind, "s") + "s"}, rest
+	}
+	var found, known []string
+	for _, kind := range kinds {
+		entries, _ := os.ReadDir(filepath.Join(a.g.Home, kind)) // what is not there holds nothing
+		for _, e := range entries {
+			stem := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name()))
+			known = append(known, stem)
+			if stem == name {
+				found = append(found, filepath.Join(a.g.Home, kind, e.Name()))
+			}
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		d := diag.Errorf("there is no manifest %q", name)
+		if s := diag.Suggest(name, known); s != "" {
+			return "", d.WithHint("did you mean %q?", s)
+		}
+		return "", d.WithHint("bb list shows what there is, bb init writes starters")
+	}
+	return "", diag.Errorf("%q is an agent and a bottle", name).WithHint("say agents/%s or bottles/%s", name, name)
+}
