@@ -77,7 +77,7 @@ func (a *Auth) check() error {
 		return nil
 	}
 	name := a.HeaderName()
-	if !IsToken(name) || slices.Contains(reservedHeaders, name) {
+	if !IsToken(name) || slices.Contains(reservedHeaders, name) || FramingLookAlike(name) {
 		return fmt.Errorf("auth.header %s cannot carry a credential", quote(a.Header))
 	}
 	return nil
@@ -96,4 +96,15 @@ func IsToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// FramingLookAlike reports whether a header's name is that of one which frames
+// or addresses a message once "_" is read as "-", as CGI and its successors do
+// (RFC 3875, 4.1.18): this end would ignore it and the other obey it (attack C1).
+func FramingLookAlike(name string) bool {
+	if !strings.Contains(name, "_") {
+		return false
+	}
+	folded := strings.ReplaceAll(name, "_", "-")
+	return slices.ContainsFunc(reservedHeaders, func(r string) bool { return strings.EqualFold(r, folded) })
 }

@@ -41,15 +41,21 @@ type Explanation struct {
 
 // Text is the one sentence, and the lines to add, that people and agents read.
 func (e Explanation) Text() string {
+	text := e.Sentence()
+	if !e.Allowed && e.Add != "" {
+		text += "; to allow it, the manifest needs:\n" + e.Add
+	}
+	return text
+}
+
+// Sentence is Text without the lines to add: what a log keeps.
+func (e Explanation) Sentence() string {
 	if e.Allowed {
 		return fmt.Sprintf("egress: %s is allowed by %s", e.what(), e.Rule)
 	}
 	text := fmt.Sprintf("egress: %s is blocked: %s", e.what(), e.Reason)
 	if e.Rule != "" {
 		text += " (rule: " + e.Rule + ")"
-	}
-	if e.Add != "" {
-		text += "; to allow it, the manifest needs:\n" + e.Add
 	}
 	return text
 }

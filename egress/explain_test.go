@@ -58,3 +58,27 @@ func TestCheckRoutes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A log keeps the sentence without the lines to add.
+func TestSentence(t *testing.T) {
+	e := Explain(nil, "GET", "https://a.example/x", now)
+	want := "egress: GET a.example/x is blocked: no route for a.example:443"
+	if got := e.Sentence(); got != want || e.Text() != want+"; to allow it, the manifest needs:\n"+e.Add || e.Add == "" {
+		t.Errorf("%q, %q", got, e.Text())
+	}
+}
+
+func TestFramingLookAlike(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Transfer_Encoding": true, "content_length": true, "PROXY_CONNECTION": true, "Keep_Alive": true,
+		"Transfer-Encoding": false, "X_Api_Key": false, "Content_Type": false, "Te": false, "_": false,
+	} {
+		if FramingLookAlike(name) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+	auth := Auth{Scheme: "raw", Slot: "S", Header: "content_length"}
+	if auth.check() == nil {
+		t.Error("a credential may go into content_length")
+	}
+}

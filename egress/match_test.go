@@ -88,8 +88,8 @@ func FuzzFind(f *testing.F) {
 // Attack C2.
 func TestCanonicalPath(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "/", "/": "/", "/a/b": "/a/b", "/a/": "/a/", "/%61/b%20c": "/a/b c", "/a;x=1/b": "/a;x=1/b", "/a%3fb": "/a?b",
-		"/100%25": "/100%", "/%C3%BC": "/\u00fc", "/.well-known": "/.well-known", "/a..b/...c": "/a..b/...c", "/~a": "/~a",
+		"": "/", "/": "/", "/a/b": "/a/b", "/a/": "/a/", "/%61/b%20c": "/a/b c", "/a;x=1/b": "/a;x=1/b",
+		"/100%25": "/100%", "/%C3%BC": "/\u00fc", "/.well-known": "/.well-known", "/a..b/..c": "/a..b/..c", "/~a": "/~a",
 	} {
 		if got, err := CanonicalPath(in); got != want || err != nil {
 			t.Errorf("%q: %q, %v", in, got, err)
@@ -99,6 +99,8 @@ func TestCanonicalPath(t *testing.T) {
 		"a", "*", "//", "//a", "/a//b", "/.", "/..", "/a/../b", "/a/./b", "/%2e%2e/b", "/.%2E/b", "/a%2fb", "/a%2Fb", "/a\\b",
 		"/a%5cb", "/a%00", "/a%0d%0a", "/a\x7f", "/..;x/b", "/.;/b", "/;x/b", "/;", "/a%", "/a%2", "/a%zz", "/%252e%252e/",
 		"/a%25%32%65", "/%252%65", "/%2525", "/%c0%af", "/%ff", "/.. /b", "/.../b", "/%2e%2e%3bx/b",
+		"/..%20x/b", "/..-/b", "/...c", "/%2e%2e_", "/..%C3%BC", "/a%3fb", "/a%23b", "/a?b", "/%EF%BC%8E%EF%BC%8E/b", "/a%E2%80%A4b",
+		"/%E2%80%A5/b", "/\u2026", "/..%C2%A0/b", "/a%C2%A0b",
 	} {
 		if got, err := CanonicalPath(in); err == nil {
 			t.Errorf("%q is taken for %q", in, got)

@@ -9,8 +9,9 @@ import (
 // CanonicalPath decodes the escaped path of a request into the form that
 // rules compare. A path that servers are known to read in two ways is an error
 // (attack C2): encoded slashes, dot segments in any encoding, double encoding,
-// backslashes, empty segments, parameters that hide a dot segment ("..;x"),
-// control bytes, invalid UTF-8. An empty path is "/" (RFC 9110, 4.2.3).
+// backslashes, empty segments, what hides a dot segment ("..;x", "..%20x",
+// Unicode's dots, which compatibility forms turn into "."), an encoded "?" or
+// "#", control bytes, invalid UTF-8. An empty path is "/" (RFC 9110, 4.2.3).
 func CanonicalPath(escaped string) (string, error) {
 	if escaped == "" {
 		return "/", nil
@@ -71,6 +72,8 @@ func checkBytes(path string) error {
 			return errors.New("path has a control byte")
 		case c == '\\':
 			return errors.New("path has a backslash")
+		case c == '?' || c == '#':
+			return errors.New("path has an encoded ? or #")
 		case c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
 			return errors.New("path is percent-encoded twice")
 		}
@@ -92,7 +95,21 @@ func checkSegment(segment string, more bool) error {
 	if strings.Trim(name, ". ") == "" {
 		return errors.New("path has a dot segment")
 	}
+	if rest, ok := strings.CutPrefix(segment, ".."); ok && !isAlphanumeric(rest[0]) {
+		return errors.New("path has a dot segment with something behind it")
+	}
+	if strings.ContainsAny(segment, lookAlikes) {
+		return errors.New("path has a character that may become a dot or a space")
+	}
 	return nil
+}
+
+// lookAlikes turn into dots or a space under NFKC (Unicode, UAX 15), which
+// some servers apply to paths.
+const lookAlikes = "\uff0e\u2024\u2025\u2026\u00a0"
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // underPrefix compares at a segment boundary: "/v1" covers "/v1" and "/v1/x",

@@ -12,6 +12,7 @@ var (
 	errControl     = errors.New("a control byte in the head")
 	errLongHead    = errors.New("a head of more than 64 KiB")
 	errLateConnect = errors.New("CONNECT on a connection that was used already")
+	errLookAlike   = errors.New("a header that some servers take for one that frames the request")
 	errEarly       = errors.New("data before an upgrade was answered")
 	errChunk       = errors.New("malformed chunk framing")
 	errTrailer     = errors.New("a trailer that is too long or malformed")

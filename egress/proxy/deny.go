@@ -13,14 +13,16 @@ import (
 type denial struct {
 	status int
 	text   string
+	// reason is what the log keeps of text: one sentence.
+	reason string
 	rule   string
 	add    string
 }
 
-func deny(status int, text string) *denial { return &denial{status: status, text: text} }
+func deny(status int, text string) *denial { return &denial{status: status, text: text, reason: text} }
 
 func explained(e egress.Explanation) *denial {
-	return &denial{status: e.Status, text: e.Text(), rule: e.Rule, add: e.Add}
+	return &denial{status: e.Status, text: e.Text(), reason: e.Sentence(), rule: e.Rule, add: e.Add}
 }
 
 func notConfigured() *denial {

@@ -15,10 +15,7 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-var (
-	errSwitched = errors.New("the upstream switched protocols without being asked")
-	quiet       = log.New(io.Discard, "", 0)
-)
+var quiet = log.New(io.Discard, "", 0)
 
 const onePiece = 4 << 10
 
@@ -64,25 +61,6 @@ func (x *exchange) rewrite(r *httputil.ProxyRequest) {
 	x.inject(out)
 }
 
-// answered looks at an answer before its head goes back.
-func (x *exchange) answered(res *http.Response) error {
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		if !x.target.WebSocket || !equalASCII(res.Header.Get("Upgrade"), "websocket") {
-			return errSwitched
-		}
-		x.w.status = res.StatusCode
-	}
-	if res.Header["Content-Type"] == nil {
-		x.w.Header()["Content-Type"] = nil // or net/http would guess one
-	}
-	if len(res.Trailer) > 0 && x.r.ProtoMajor == 1 {
-		res.Header.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
-	}
-	res.Status = "" // the upstream's reason phrase is text too
-	x.up.redact.header(res.Header)
-	return nil
-}
-
 // failed turns an error of the transport into an answer. The error's own text
 // may quote what the upstream sent, and with it a credential: it is not shown.
 func (x *exchange) failed(_ http.ResponseWriter, r *http.Request, err error) {
@@ -112,6 +90,9 @@ func (x *exchange) failure(err error) *denial {
 		return deny(http.StatusBadGateway, "egress: the name "+x.target.Host+" does not resolve")
 	case errors.Is(err, errSwitched):
 		return deny(http.StatusBadGateway, "egress: "+where+" answered with a protocol that was not asked for")
+	case errors.Is(err, errCoding):
+		return deny(http.StatusBadGateway, "egress: "+where+" answered in "+errCoding.Error()+
+			", in which the injected credential cannot be looked for; the answer was not passed on")
 	case errors.As(err, &cert):
 		return deny(http.StatusBadGateway, "egress: the certificate of "+where+
 			" is not trusted; a company's own root belongs in egress.upstream_ca")

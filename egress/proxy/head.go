@@ -49,6 +49,9 @@ func parseHead(raw []byte, tunnel bool) (head, error) {
 		if err != nil {
 			return h, err
 		}
+		if egress.FramingLookAlike(name) {
+			return h, errLookAlike
+		}
 		f.note(name, value)
 	}
 	if err := h.frame(&f); err != nil {
@@ -181,7 +184,7 @@ func forbiddenTrailer(name string) bool {
 	case "", "transfer-encoding", "content-length", "trailer", "host", "connection":
 		return true
 	}
-	return false
+	return egress.FramingLookAlike(name)
 }
 
 // address checks the target's form and that Host says the same (attack B9).

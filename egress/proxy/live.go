@@ -5,9 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
@@ -90,7 +87,7 @@ func (u *upstream) credential(a *egress.Auth, value string) {
 	default:
 		u.headerValue = a.Scheme + " " + value
 	}
-	u.redact = newRedactor(value)
+	u.redact = newRedactor(value, u.headerValue)
 }
 
 // retire lets requests under way finish and keeps no connection after them.
@@ -100,56 +97,5 @@ func (l *live) retire() {
 	}
 	for _, u := range l.upstreams {
 		u.transport.CloseIdleConnections()
-	}
-}
-
-// redactor takes a credential out of what comes back (attack D3).
-type redactor struct {
-	forms    []string // lower case
-	replacer *strings.Replacer
-}
-
-const redacted = "[redacted]"
-
-func newRedactor(secret string) *redactor {
-	forms := []string{
-		secret,
-		url.QueryEscape(secret),
-		url.PathEscape(secret),
-		base64.StdEncoding.EncodeToString([]byte(secret)),
-		base64.RawStdEncoding.EncodeToString([]byte(secret)),
-		base64.URLEncoding.EncodeToString([]byte(secret)),
-		base64.RawURLEncoding.EncodeToString([]byte(secret)),
-	}
-	if _, password, ok := strings.Cut(secret, ":"); ok && len(password) >= 6 {
-		forms = append(forms, password)
-	}
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	forms = slices.Compact(forms)
-	r := &redactor{}
-	var pairs []string
-	for _, f := range forms {
-		pairs = append(pairs, f, redacted)
-		r.forms = append(r.forms, strings.ToLower(f))
-	}
-	r.replacer = strings.NewReplacer(pairs...)
-	return r
-}
-
-func (r *redactor) header(h http.Header) {
-	if r == nil {
-		return
-	}
-	for name, values := range h {
-		lower := strings.ToLower(name)
-		if slices.ContainsFunc(r.forms, func(f string) bool { return strings.Contains(lower, f) }) {
-			delete(h, name)
-			continue
-		}
-		for i, v := range values {
-			if clean := r.replacer.Replace(v); clean != v {
-				values[i] = clean
-			}
-		}
 	}
 }

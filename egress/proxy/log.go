@@ -31,7 +31,7 @@ type Entry struct {
 const maxLogged = 1024
 
 func (e *Entry) denied(d *denial, received int64, now time.Time) {
-	e.Verdict, e.Status, e.Reason, e.Received = VerdictDenied, d.status, short(d.text), received
+	e.Verdict, e.Status, e.Reason, e.Received = VerdictDenied, d.status, short(d.reason), received
 	e.Millis = millis(now.Sub(e.Time))
 }
 

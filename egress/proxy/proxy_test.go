@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/egress"
 )
 
 func both(t *testing.T, f func(t *testing.T, h2 bool)) {
@@ -54,6 +57,19 @@ func TestStrip(t *testing.T) {
 		"Authorization", "Bearer mine", "Proxy-Authorization", "Basic eDp5", "Cookie", "a=b",
 		"X-Api-Key", "k", "Api-Key", "k", "X-Goog-Api-Key", "k", "X-Custom", "k", "X-Extra", "k",
 	}
+	logins := []string{
+		"Private-Token", "Job-Token", "Deploy-Token", "X-Auth-Token", "X-Access-Token", "X-Amz-Security-Token",
+		"X-Gitlab-Token", "X-Api-Token",
+	}
+	more := ""
+	for _, name := range append(logins, "Range", "If-Range") {
+		for _, spelling := range []string{name, strings.ReplaceAll(strings.ToLower(name), "-", "_")} {
+			if !slices.Contains(sent, spelling) {
+				sent = append(sent, spelling, "k")
+				more += " " + spelling
+			}
+		}
+	}
 	plain, pass, auth, passAuth := route("a.example", 443), route("a.example", 443), authed("a.example", 443), authed("a.example", 443)
 	pass.TLSPassthrough, passAuth.TLSPassthrough = true, true
 	auth.Auth.Header, auth.Strip = "x-custom", []string{"x-extra"}
@@ -61,8 +77,8 @@ func TestStrip(t *testing.T) {
 		route any
 		want  string
 	}{
-		"plain":                     {plain, "Api-Key Cookie X-Api-Key X-Custom X-Extra X-Goog-Api-Key"},
-		"passthrough":               {pass, "Api-Key Authorization Cookie X-Api-Key X-Custom X-Extra X-Goog-Api-Key"},
+		"plain":                     {plain, "Api-Key Cookie X-Api-Key X-Custom X-Extra X-Goog-Api-Key" + more},
+		"passthrough":               {pass, "Api-Key Authorization Cookie X-Api-Key X-Custom X-Extra X-Goog-Api-Key" + more},
 		"auth in a header":          {auth, "X-Custom"},
 		"auth beats the passthough": {passAuth, "Authorization X-Custom X-Extra"},
 	}
@@ -76,13 +92,39 @@ func TestStrip(t *testing.T) {
 					got = append(got, sent[i])
 				}
 			}
-			if diff := cmp.Diff(tt.want, sortedJoin(got)); diff != "" {
+			if diff := cmp.Diff(sortedJoin(strings.Fields(tt.want)), sortedJoin(got)); diff != "" {
 				t.Error(diff)
 			}
 			if v := seen.last().Header.Get("Authorization"); name == "passthrough" && v != "Bearer mine" {
 				t.Errorf("the login of the user became %q", v)
 			}
 		})
+	}
+}
+
+// A login in the query goes with the credential's own parameter; the rest of a
+// query stays byte for byte.
+func TestStripQuery(t *testing.T) {
+	w := newWorld(t)
+	seen := w.serve("443", true, func(http.ResponseWriter, *http.Request) {})
+	auth, own := authed("a.example", 443), authed("a.example", 443)
+	own.Auth.Query = "key"
+	tests := map[string]struct {
+		route       egress.Route
+		query, want string
+	}{
+		"all":    {auth, "access_token=1&private_token=1&oauth_token=1&api_key=1&apikey=1", ""},
+		"honest": {auth, "key=1&token=2&auth=3&page_token=4&my_api_key=5&x=%41+b&&c", "key=1&token=2&auth=3&page_token=4&my_api_key=5&x=%41+b&&c"},
+		"spelt":  {auth, "a=1&access%5Ftoken=1&%61pi_key=1&b=%zz&%zz=1&API_KEY=1", "a=1&b=%zz&%zz=1"},
+		"own":    {own, "a=1&key=mine&api_key=1&token=2", "a=1&token=2&key=" + secret},
+		"plain":  {route("a.example", 443), "access_token=1&key=2", "access_token=1&key=2"},
+	}
+	for name, tt := range tests {
+		w.policy(tt.route)
+		do(t, w.client(false), "GET", "https://a.example/p?"+tt.query, nil)
+		if diff := cmp.Diff(tt.want, seen.last().URL.RawQuery); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
 
@@ -266,6 +308,9 @@ func TestLog(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if got, want := w.entries[1].Reason, "egress: CONNECT b.example is blocked: no route for b.example:443"; got != want {
+		t.Errorf("reason %q, want %q", got, want)
+	}
 	for i := range w.entries {
 		w.entries[i].Time, w.entries[i].Millis, w.entries[i].Reason = time.Time{}, 0, ""
 	}

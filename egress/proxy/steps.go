@@ -86,7 +86,7 @@ func (x *exchange) run() *denial {
 }
 
 func (x *exchange) refuse(d *denial) {
-	x.entry.Verdict, x.entry.Reason = VerdictDenied, short(d.text)
+	x.entry.Verdict, x.entry.Reason = VerdictDenied, short(d.reason)
 	if d.status >= 500 {
 		x.entry.Verdict = VerdictFailed
 	}
@@ -114,6 +114,11 @@ func (x *exchange) parse() *denial {
 		return deny(http.StatusBadRequest, "egress: malformed request: the path must begin with a slash")
 	case r.URL.User != nil || r.URL.Opaque != "":
 		return deny(http.StatusBadRequest, "egress: malformed request: user information in the URL")
+	}
+	for name := range r.Header {
+		if egress.FramingLookAlike(name) {
+			return deny(http.StatusBadRequest, "egress: malformed request: "+errLookAlike.Error())
+		}
 	}
 	// An upgrade that is not granted ends the connection, since the guard has
 	// stopped reading requests on it.

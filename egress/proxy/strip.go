@@ -4,12 +4,26 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // loginHeaders carry a login at one service or another (attack D1): on a route
 // with a credential of its own the agent's must not arrive beside it.
-var loginHeaders = []string{"Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
+var loginHeaders = []string{
+	"Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "X-Api-Token", "X-Auth-Token", "X-Access-Token",
+	"Private-Token", "Job-Token", "Deploy-Token", "X-Gitlab-Token", "X-Amz-Security-Token",
+}
+
+// loginParameters do so in a query (RFC 6750, 2.3; OAuth 1.0; GitLab). Names
+// with other honest uses, such as key, token and auth, are not among them.
+var loginParameters = []string{"access_token", "private_token", "oauth_token", "api_key", "apikey"}
+
+// partialHeaders ask for an answer in which a credential cannot be found: cut
+// in two by a range, or compressed inside of frames (RFC 7692, gRPC).
+var partialHeaders = []string{
+	"Range", "If-Range", "Sec-WebSocket-Extensions", "Grpc-Accept-Encoding", "Connect-Accept-Encoding",
+}
 
 // Frameworks take the path or the method from these headers instead of the
 // request line: a request would be decided about as one thing and done as
@@ -23,7 +37,7 @@ var (
 // would make the upstream see another request than the rules did.
 func (x *exchange) strip() *denial {
 	h, route := x.r.Header, x.verdict.Route
-	drop := append([]string{"Proxy-Authorization"}, pathOverrides...)
+	drop := append([]string{"Proxy-Authorization", "Forwarded"}, pathOverrides...)
 	if len(route.Matches) > 0 {
 		drop = append(drop, methodOverrides...)
 	}
@@ -32,16 +46,47 @@ func (x *exchange) strip() *denial {
 	}
 	if route.Auth != nil {
 		drop = append(drop, loginHeaders...)
+		drop = append(drop, partialHeaders...)
 		drop = append(drop, route.Strip...)
 		if name := route.Auth.HeaderName(); name != "" {
 			drop = append(drop, name)
 		}
-		if route.Auth.Query != "" {
-			x.url.RawQuery = withoutParameter(x.url.RawQuery, route.Auth.Query)
-		}
+		x.url.RawQuery = withoutParameters(x.url.RawQuery, func(part string) bool {
+			return route.Auth.Query != "" && namesParameter(part, route.Auth.Query) || isLoginParameter(part)
+		})
+		limitCoding(h)
 	}
 	dropHeaders(h, drop)
+	for name := range h {
+		if len(name) > len(forwarded) && sameHeader(name[:len(forwarded)], forwarded) {
+			delete(h, name)
+		}
+	}
 	return nil
+}
+
+// forwarded begins the headers in which a proxy says whom it speaks for.
+const forwarded = "X-Forwarded-"
+
+// limitCoding leaves of what the agent accepts the one coding in which a
+// credential can be looked for.
+func limitCoding(h http.Header) {
+	const name = "Accept-Encoding"
+	if h[name] == nil {
+		return
+	}
+	coding := "identity"
+	for _, v := range h[name] {
+		for part := range strings.SplitSeq(v, ",") {
+			c, weight, _ := strings.Cut(part, ";")
+			c = strings.ToLower(strings.TrimSpace(c))
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(weight)), "q="), 64)
+			if (c == "gzip" || c == "x-gzip" || c == "*") && (err != nil || q > 0) {
+				coding = "gzip"
+			}
+		}
+	}
+	h[name] = []string{coding}
 }
 
 // dropHeaders compares as gateways do that turn X_Api_Key into the same
@@ -58,21 +103,29 @@ func sameHeader(a, b string) bool {
 	return len(a) == len(b) && strings.EqualFold(strings.ReplaceAll(a, "_", "-"), strings.ReplaceAll(b, "_", "-"))
 }
 
-// withoutParameter removes a URL parameter in every spelling that a server may
-// read as its name, and leaves the rest of the query as it is.
-func withoutParameter(query, name string) string {
+// withoutParameters removes the parts of a query that drop names, and leaves
+// the others byte for byte. Some servers split at ";" too.
+func withoutParameters(query string, drop func(part string) bool) string {
 	if query == "" {
 		return ""
 	}
 	keep := []string{}
 	for part := range strings.SplitSeq(query, "&") {
-		if !slices.ContainsFunc(strings.Split(part, ";"), func(s string) bool { return namesParameter(s, name) }) {
+		if !slices.ContainsFunc(strings.Split(part, ";"), drop) {
 			keep = append(keep, part)
 		}
 	}
 	return strings.Join(keep, "&")
 }
 
+func isLoginParameter(part string) bool {
+	key, _, _ := strings.Cut(part, "=")
+	name, err := url.QueryUnescape(key)
+	return err == nil && slices.ContainsFunc(loginParameters, func(p string) bool { return equalASCII(name, p) })
+}
+
+// namesParameter takes every spelling that a server may read as the name: what
+// carries the credential must not be there twice.
 func namesParameter(part, name string) bool {
 	key, _, _ := strings.Cut(part, "=")
 	decoded, err := url.QueryUnescape(key)

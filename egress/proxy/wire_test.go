@@ -72,9 +72,10 @@ func TestOverridesAreDropped(t *testing.T) {
 	w := newWorld(t, r)
 	seen := w.serve("443", true, func(http.ResponseWriter, *http.Request) {})
 	do(t, w.client(true), "POST", "https://a.example/ok", nil,
-		"X-HTTP-Method-Override", "DELETE", "X-Original-URL", "/secret", "X_Rewrite_URL", "/secret", "X-Forwarded-Host", "b.example")
+		"X-HTTP-Method-Override", "DELETE", "X-Original-URL", "/secret", "X_Rewrite_URL", "/secret", "X-Forwarded-Host", "b.example",
+		"X_Forwarded_Host", "b.example", "X-Forwarded_User", "root", "X-Forwarded-Prefix", "/x", "Forwarded", "for=1.2.3.4")
 	for name := range seen.last().Header {
-		if strings.HasPrefix(name, "X") {
+		if strings.HasPrefix(name, "X") || name == "Forwarded" {
 			t.Errorf("%s arrived", name)
 		}
 	}
