@@ -25,11 +25,9 @@ func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o contain
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }
 
-// TestIdentity asserts the exact calls: each declared field by itself, nothing
-// for what is not declared, and an unset for what was declared once.
-func TestIdentity(t *testing.T) {
-	d := newDriver(t)
-	s := newSpec(t, d)
+// bringUpWithGit uses the sidecar's image, which has git, as a base.
+func bringUpWithGit(t *testing.T, d *Driver, s *spec.Spec) {
+	t.Helper()
 	if err := d.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +38,14 @@ func TestIdentity(t *testing.T) {
 	s.Image.Recipe = "FROM " + withGit + "\nUSER root\nRUN useradd -m -u 1000 node\n"
 	s.Image.Name = "bbtest-git"
 	bringUp(t, d, s)
+}
+
+// TestIdentity asserts the exact calls: each declared field by itself, nothing
+// for what is not declared, and an unset for what was declared once.
+func TestIdentity(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	bringUpWithGit(t, d, s)
 	r := &recorder{engineAPI: d.engine}
 	d.engine = r
 	const git = "1000:1000 HOME=/home/node USER=node | git config --global "
@@ -81,23 +87,14 @@ func TestIdentity(t *testing.T) {
 func TestAgentCannotHoldAnApply(t *testing.T) {
 	d := newDriver(t)
 	s := newSpec(t, d)
-	if err := d.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	withGit, err := d.sidecarImage(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Image.Recipe = "FROM " + withGit + "\nUSER root\nRUN useradd -m -u 1000 node\n"
-	s.Image.Name = "bbtest-git"
-	bringUp(t, d, s)
+	bringUpWithGit(t, d, s)
 	if out, code := sh(t, d, s, "rm -f ~/.gitconfig && mkfifo ~/.gitconfig"); code != 0 {
 		t.Fatal(out)
 	}
 	d.patience = time.Second
 	s.Live.GitUser = spec.GitUser{Name: "A B"}
 	begin := time.Now()
-	err = d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity})
+	err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity})
 	if err == nil || !strings.Contains(err.Error(), "no end after 1s (something in the bottle holds it up") {
 		t.Errorf("error %v", err)
 	}
