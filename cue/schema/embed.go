@@ -29,7 +29,7 @@ func NewContext() *cue.Context {
 // Build compiles the schema. It uses neither a loader nor the disk.
 func Build(ctx *cue.Context) (cue.Value, error) { return compile(ctx, files) }
 
-func compile(ctx *cue.Context, files fs.FS) (cue.Value, error) {
+func compile(ctx *cue.Context, files fs.FS, mode ...parser.Option) (cue.Value, error) {
 	names, err := fs.Glob(files, "*.cue")
 	if err != nil {
 		return cue.Value{}, err
@@ -40,7 +40,7 @@ func compile(ctx *cue.Context, files fs.FS) (cue.Value, error) {
 		if err != nil {
 			return cue.Value{}, err
 		}
-		file, err := parser.ParseFile(FilePrefix+name, src)
+		file, err := parser.ParseFile(FilePrefix+name, src, mode...)
 		if err != nil {
 			return cue.Value{}, fmt.Errorf("parse schema: %w", err)
 		}

@@ -51,20 +51,10 @@ func (f *file) checkBottle(n *node, bottles *graph, ignored []string) {
 // agent pairs a declaration with its resolved bottle. It is the one place where
 // the agent's identity goes over the bottle's.
 func (a *declaredAgent) agent(f *file, b *Bottle) *Agent {
-	out := &Agent{
+	return &Agent{
 		Name: f.name, File: f.path, Scope: f.scope, Bottle: b, Skills: a.skills,
 		GitUser:  overlay(b.GitUser, a.name.str(), a.email.str(), "agent"),
-		Replicas: a.replicas, Prompt: a.prompt, From: map[string]Pos{},
+		Replicas: a.replicas, Prompt: a.prompt, From: a.provenance(f, b),
+		digest: agentDigest(b.Name, f.sum),
 	}
-	for _, key := range []string{"bottle", "skills", "replicas"} {
-		if n := f.root.get(key); n != nil {
-			out.From[key] = f.pos(n)
-		}
-	}
-	for path, n := range map[string]*node{"git_user.name": a.name, "git_user.email": a.email} {
-		if n.str() != "" {
-			out.From[path] = f.pos(n)
-		}
-	}
-	return out
 }

@@ -14,6 +14,7 @@ type part[T any] struct {
 	value T
 	set   bool
 	from  Pos
+	node  *node    // everything below it, for provenance
 	expr  ast.Expr // as the user wrote it, for the second judgement
 }
 
@@ -21,7 +22,7 @@ func declare[T any](f *file, n *node, value T) part[T] {
 	if n == nil {
 		return part[T]{}
 	}
-	return part[T]{value: value, set: true, from: f.pos(n), expr: n.expr}
+	return part[T]{value: value, set: true, from: f.pos(n), node: n, expr: n.expr}
 }
 
 // policy is a bottle's content, declared by one file or merged from several.
@@ -57,7 +58,7 @@ func (f *file) decodeBottle() *policy {
 	p.backend = declare(f, root.get("backend"), root.get("backend").str())
 	p.resources = declare(f, root.get("resources"), f.decodeResources(root.get("resources")))
 	p.workspace = declare(f, root.get("workspace"), f.decodeWorkspace(root.get("workspace")))
-	p.repositories = declare(f, root.get("repositories"), root.get("repositories").strings())
+	p.repositories = declare(f, root.get("repositories"), f.decodeRepositories(root.get("repositories")))
 	return p
 }
 
@@ -76,6 +77,16 @@ func (f *file) decodeResources(n *node) Resources {
 		Disk:   f.size(n.get("disk")),
 		PIDs:   n.get("pids").integer(0),
 	}
+}
+
+// decodeRepositories returns absolute paths. An empty list is one: then no
+// repository may use the bottle.
+func (f *file) decodeRepositories(n *node) []string {
+	out := []string{}
+	for _, item := range n.each() {
+		out = append(out, f.hostPath(item.str()))
+	}
+	return out
 }
 
 func (f *file) decodeWorkspace(n *node) Workspace {

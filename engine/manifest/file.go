@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/bot-bottle/bb/engine/diag"
 )
@@ -22,8 +23,13 @@ type file struct {
 	path  string // absolute
 	shown string // as people read it
 
+	repo string // root of the repository it came from, or ""
+
 	root     *node // nil when the file could not be read
+	sum      [32]byte
 	body     string
+	bodyLine int
+	runaway  bool // its evaluation could not be stopped
 	tooDeep  bool
 	problems diag.List
 	judged   map[[2]int]bool // places that have a problem
@@ -77,4 +83,19 @@ func (f *file) pos(n *node) Pos {
 		return Pos{}
 	}
 	return Pos{File: f.shown, Line: n.keyLine}
+}
+
+// few are the first mistakes of a file, by place: the rest of a thousand
+// helps nobody.
+func (f *file) few() diag.List {
+	const most = 50
+	f.problems.Sort()
+	if len(f.problems) <= most {
+		return f.problems
+	}
+	last := f.problems[most-1]
+	return append(slices.Clone(f.problems[:most]), diag.Diagnostic{
+		Severity: diag.Error, File: f.shown, Line: last.Line, Col: last.Col + 1,
+		Message: fmt.Sprintf("and %d more mistakes in this file", len(f.problems)-most),
+	})
 }

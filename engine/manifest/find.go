@@ -30,6 +30,7 @@ func find(o Options) *found {
 	w := &found{}
 	w.directory(o, filepath.Join(o.Home, "bottles"), bottleKind, ScopeHome)
 	w.directory(o, filepath.Join(o.Home, "agents"), agentKind, ScopeHome)
+	w.findRetired(o)
 	if o.Repo == "" {
 		return w
 	}
@@ -61,13 +62,14 @@ func (w *found) directory(o Options, dir string, k kind, scope Scope) {
 		}
 		path := filepath.Join(dir, entry.Name())
 		if !validName.MatchString(stem) {
-			w.problems = append(w.problems, diag.Diagnostic{
-				Severity: diag.Warning, File: o.shown(path), Message: "skipped: the file name is not a valid name",
-				Hint: "use lower-case letters, digits and dashes, beginning with a letter",
-			})
+			w.warn(o.shown(path), "use lower-case letters, digits and dashes, beginning with a letter",
+				"skipped: the file name is not a valid name")
 			continue
 		}
 		f := &file{kind: k, name: stem, scope: scope, path: path, shown: o.shown(path)}
+		if scope == ScopeRepository {
+			f.repo = o.Repo
+		}
 		if first := byName[stem]; first != nil {
 			// Neither is taken: which one was meant is not for bb to guess.
 			first.problems = append(first.problems, diag.Diagnostic{
@@ -93,10 +95,12 @@ func (w *found) ignoreBottles(o Options, dir string) {
 			w.ignored = append(w.ignored, name)
 		}
 	}
-	w.problems = append(w.problems, diag.Diagnostic{
-		Severity: diag.Warning, File: o.shown(dir), Message: "ignored: a repository cannot bring bottles",
-		Hint: "move them to " + o.shown(filepath.Join(o.Home, "bottles")) + " if you trust them",
-	})
+	w.warn(o.shown(dir), "move them to "+o.shown(filepath.Join(o.Home, "bottles"))+" if you trust them",
+		"ignored: a repository cannot bring bottles")
+}
+
+func (w *found) warn(shown, hint, message string) {
+	w.problems = append(w.problems, diag.Diagnostic{Severity: diag.Warning, File: shown, Message: message, Hint: hint})
 }
 
 // stem is a file's name without the extension, when it is a manifest's.

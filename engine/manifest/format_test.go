@@ -6,19 +6,19 @@ import (
 	"testing"
 )
 
-// format writes nodes as JSON, which is CUE too.
-func format(t *testing.T, n *node) string {
+// asJSON writes nodes as JSON, which is CUE too.
+func asJSON(t *testing.T, n *node) string {
 	t.Helper()
 	var parts []string
 	switch n.kind {
 	case isMap:
 		for _, child := range n.fields {
-			parts = append(parts, quote(child.key)+": "+format(t, child))
+			parts = append(parts, quote(child.key)+": "+asJSON(t, child))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case isList:
 		for _, item := range n.items {
-			parts = append(parts, format(t, item))
+			parts = append(parts, asJSON(t, item))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	case isString:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/parser"
@@ -56,21 +57,50 @@ func FuzzFrontmatter(f *testing.F) {
 // CUE data is never accepted.
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{everything, fullBottle, everythingOfAnAgent, "git_user:\n", "env: {A: 1}", "a: b", "[a]", "- a", "extends: [x, 3]", "git: []", "a: .inf", "resources: {cpus: -1, pids: 1e3}"} {
-		f.Add([]byte(seed), true)
-		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true, byte(0))
+		f.Add([]byte(seed), false, byte(0))
+	}
+	for _, seed := range []string{
+		`{"extends": ["a"], "env": {"A": "x"}}`, `{"a": 1, "a": 2}`, `{"resources": {"cpus": 1e400}}`, "[[[[", `{"_x": "\\(y)"}`, `{"bottle": "a", "prompt": "b"}`,
+	} {
+		f.Add([]byte(seed), true, byte(1))
+		f.Add([]byte(seed), false, byte(1))
+	}
+	for _, seed := range []string{
+		"package x\nbottle: \"a\"\nprompt: \"\"\"\n\tb\n\t\"\"\"", `egress: routes: [{host: "a.b", port: 1}]`, "_x: 1\n#y: {a: _x}\nresources: pids: #y.a + 30",
+		"let l = [\"a.b\", \"c.d\"]\negress: routes: [for i, h in l if i > 0 {host: h}]", `env: "A\(1)": "x"`, "a: b\nb: a", `env: {A: B, B: #"x"#}`, "supervise?: true", `import "strings"`,
+		"env: {A: '''\n\tx\n\t'''}", `git_user: name: ["a", "b"][1]`, "x: {y: x.z, z: 1}", "resources: cpus: -1 + 3/2", "if true {supervise: false}", `{extends: "a"}`, "env: null & {}", "a: _|_",
+	} {
+		f.Add([]byte(seed), true, byte(2))
+		f.Add([]byte(seed), false, byte(2))
 	}
 	j, err := newJudge()
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, src []byte, bottle bool) {
+	f.Fuzz(func(t *testing.T, src []byte, bottle bool, format byte) {
 		manifest := &file{kind: agentKind, path: "x.yaml", shown: "x.yaml"}
 		if bottle {
 			manifest.kind = bottleKind
 		}
 		start := time.Now()
-		manifest.readYAML(src)
+		switch {
+		case !utf8.Valid(src):
+			return
+		case format%3 == 0:
+			manifest.readYAML(src)
+		case format%3 == 1:
+			manifest.readJSON(src)
+		default:
+			manifest.readCUE(src)
+		}
+		if manifest.runaway {
+			t.Error("does not end")
+		}
 		if manifest.root == nil {
+			if len(manifest.problems) == 0 {
+				t.Error("refused without a word")
+			}
 			return
 		}
 		j.check(manifest)
@@ -93,7 +123,7 @@ func FuzzManifest(f *testing.F) {
 			return
 		}
 		// Once more from text, through CUE's own parser.
-		text := format(t, manifest.root)
+		text := asJSON(t, manifest.root)
 		expr, err := parser.ParseExpr("x.cue", text)
 		if err != nil {
 			t.Fatalf("%v in %s", err, text)

@@ -17,6 +17,9 @@ type judge struct {
 	ctx    *cue.Context
 	root   cue.Value
 	shapes map[kind]*shape
+	// accepted are the parts of merged bottles that need no second look.
+	accepted map[ast.Expr]bool
+	ruled    map[identityRule]bool
 }
 
 func newJudge() (*judge, error) {
@@ -25,7 +28,7 @@ func newJudge() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &judge{ctx: ctx, root: root, shapes: map[kind]*shape{}}
+	j := &judge{ctx: ctx, root: root, shapes: map[kind]*shape{}, accepted: map[ast.Expr]bool{}, ruled: map[identityRule]bool{}}
 	for k, definition := range map[kind]string{bottleKind: "#Bottle", agentKind: "#Agent"} {
 		v := root.LookupPath(cue.ParsePath(definition))
 		if err := v.Err(); err != nil {

@@ -32,6 +32,7 @@ func load(o Options) (*Fleet, diag.List) {
 	l.lineage()
 	l.resolve()
 	l.pair()
+	l.fleet.Manifests = l.listing()
 	return l.fleet, l.diagnostics()
 }
 
@@ -155,8 +156,8 @@ func (l *loader) diagnostics() diag.List {
 	out := slices.Clone(l.found.problems)
 	used, all := l.used(&out)
 	for _, f := range l.found.files {
-		for _, d := range f.problems {
-			if !all && !used[f] {
+		for _, d := range f.few() {
+			if !all && !used[f] && !f.runaway {
 				d.Severity = diag.Warning
 			}
 			out = append(out, d)

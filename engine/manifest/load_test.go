@@ -187,6 +187,8 @@ func TestUnreadableFiles(t *testing.T) {
 	for _, err := range []error{
 		os.Mkdir(filepath.Join(dir, "a-directory.md"), 0o755),
 		os.Symlink("nowhere", filepath.Join(dir, "dangling.md")),
+		os.Symlink("loop.md", filepath.Join(dir, "loop.md")),
+		os.WriteFile(filepath.Join(dir, "empty.md"), nil, 0o600),
 		syscall.Mkfifo(filepath.Join(dir, "pipe.md"), 0o600),
 		os.WriteFile(filepath.Join(dir, "large.md"), make([]byte, maxFile+1), 0o600),
 		os.WriteFile(filepath.Join(dir, "wide.md"), []byte("---\n"+strings.Repeat("# comment\n", 20000)+"---\n"), 0o600),
@@ -201,8 +203,10 @@ func TestUnreadableFiles(t *testing.T) {
 	want := []string{
 		"home/bottles/a-directory.md: cannot read: is a directory (a manifest is a file)",
 		"home/bottles/dangling.md: cannot read: no such file or directory (it is a link to nowhere)",
+		"home/bottles/empty.md:1:1: no frontmatter (begin the file with a line --- and the keys, then another line ---)",
 		"home/bottles/large.md: larger than 1 MiB",
 		"home/bottles/latin.md:2:1: not valid UTF-8 (save the file as UTF-8)",
+		"home/bottles/loop.md: cannot read: too many levels of symbolic links (it is a link to loop.md)",
 		"home/bottles/pipe.md: cannot read: is not a regular file (a manifest is a regular file)",
 		"home/bottles/wide.md:1:1: more than 128 KiB of keys",
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"cuelang.org/go/cue/ast"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bot-bottle/bb/egress"
@@ -128,8 +127,23 @@ func TestExtendsListFoldsLeftToRight(t *testing.T) {
 }
 
 func TestProvenance(t *testing.T) {
-	dev := chain(t, "env:\n  A: a\n  B: b\ngit_user: {name: N}\nsupervise: false", "env:\n  B: c\nbackend: docker")
+	dev := chain(t, "env:\n  A: a\n  B: b\ngit: {user: {name: N}}\nsupervise: false\nresources:\n  cpus: 1\n  pids: 64",
+		"env:\n  B: c\nbackend: docker\negress:\n  routes:\n    - host: a.example.com\n      matches:\n        - methods: [GET]")
 	want := map[string]Pos{
+		"extends":        {"home/bottles/dev.md", 2},
+		"resources":      {"home/bottles/base.md", 7},
+		"resources.cpus": {"home/bottles/base.md", 8},
+		"resources.pids": {"home/bottles/base.md", 9},
+		"egress":         {"home/bottles/dev.md", 6},
+		"egress.routes":  {"home/bottles/dev.md", 7},
+
+		"egress.routes[0]":                       {"home/bottles/dev.md", 8},
+		"egress.routes[0].host":                  {"home/bottles/dev.md", 8},
+		"egress.routes[0].matches":               {"home/bottles/dev.md", 9},
+		"egress.routes[0].matches[0]":            {"home/bottles/dev.md", 10},
+		"egress.routes[0].matches[0].methods":    {"home/bottles/dev.md", 10},
+		"egress.routes[0].matches[0].methods[0]": {"home/bottles/dev.md", 10},
+
 		"env.A":         {"home/bottles/base.md", 3},
 		"env.B":         {"home/bottles/dev.md", 4},
 		"git_user.name": {"home/bottles/base.md", 5},
@@ -141,21 +155,5 @@ func TestProvenance(t *testing.T) {
 	}
 	if dev.Env[1].From != want["env.B"] {
 		t.Errorf("env.B is from %v", dev.Env[1].From)
-	}
-}
-
-// No chain of valid files ends so today; the second judgement is what keeps it
-// true when a merge rule changes.
-func TestMergedBottleIsJudgedAgain(t *testing.T) {
-	j, err := newJudge()
-	if err != nil {
-		t.Fatal(err)
-	}
-	empty := part[string]{set: true, expr: ast.NewString("")}
-	f := &file{kind: bottleKind, name: "dev", shown: "dev.md", root: &node{kind: isMap}}
-	j.rejudge(f, &policy{name: empty, email: empty})
-	want := []string{"dev.md:1:1: after extends: git_user needs a name or an email"}
-	if diff := cmp.Diff(want, texts(f.problems)); diff != "" {
-		t.Errorf("diagnostics (-want +got):\n%s", diff)
 	}
 }

@@ -29,6 +29,8 @@ type Fleet struct {
 	// listed as "home/NAME". Both are sorted.
 	BrokenAgents  []string
 	BrokenBottles []string
+	// Manifests lists every file found, sound or broken.
+	Manifests []Manifest
 }
 
 // Agent is a role manifest paired with its resolved bottle.
@@ -42,9 +44,12 @@ type Agent struct {
 	GitUser  GitUser
 	Replicas int
 	Prompt   string
-	// From says where each declared field stands: "bottle", "skills",
-	// "replicas", "git_user.name", "git_user.email".
+	// From says where each field stands: "bottle", "skills[0]", "replicas",
+	// "prompt", and "git_user.name", "git_user.email" even where they are the
+	// bottle's. What is not in it has its default.
 	From map[string]Pos
+
+	digest string
 }
 
 // Scope says whose directory an agent came from.
@@ -71,10 +76,12 @@ type Bottle struct {
 	Backend   string // "" means: decided by flag, environment or default
 	Resources Resources
 	Workspace Workspace
-	// Repositories limits whose agents may use the bottle; empty means all.
-	Repositories []string
+	// Repositories limits whose agents may use the bottle: nil means all
+	// repositories, an empty list none. Home agents always may.
+	Repositories []string // absolute paths
 	// From says which file declared the value in force, by path: "env.PORT",
-	// "git_user.name", "git.remotes", "egress", "supervise", and so on.
+	// "git_user.name", "egress", "egress.routes[0].host", "resources.cpus",
+	// and so on. What is not in it has its default.
 	From map[string]Pos
 }
 

@@ -25,7 +25,6 @@ var unsupported = []struct {
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"workspace.mode", is("copy", "mount")},
-	{"repositories", present},
 	{"env.*", func(n *node) bool { return envVar("", n.str()).Kind == EnvAsk }},
 }
 

@@ -24,6 +24,7 @@ func (l *loader) pair() {
 		if declared != nil {
 			bottle = l.fleet.Bottles[declared.bottle.str()]
 		}
+		f.checkRepository(bottle)
 		switch {
 		case (f.broken() || bottle == nil) && shadowed:
 			l.fleet.BrokenAgents = append(l.fleet.BrokenAgents, homePrefix+f.name)

@@ -27,8 +27,7 @@ var mergeKey = regexp.MustCompile(`(?m)^[^#\n]*?(?:^|[\s{,?-])(<<)\s*:|^\s*\?\s+
 var oddLineBreak = regexp.MustCompile("\r(?:[^\n]|$)|[\u0085\u2028\u2029]")
 
 func (f *file) readYAML(src []byte) {
-	if len(bytes.TrimSpace(src)) > maxFrontmatter {
-		f.failFile(1, 1, "", "more than %d KiB of keys", maxFrontmatter>>10)
+	if f.tooLarge(src) {
 		return
 	}
 	if at := oddLineBreak.FindIndex(src); at != nil {
@@ -54,6 +53,12 @@ func (f *file) readYAML(src []byte) {
 }
 
 func (f *file) readJSON(src []byte) {
+	if f.tooLarge(src) {
+		return
+	}
+	if rest, ok := bytes.CutPrefix(src, byteOrderMark); ok {
+		src = append([]byte("   "), rest...) // its places stay true
+	}
 	var syntax *stdjson.SyntaxError
 	if err := stdjson.Unmarshal(src, new(stdjson.RawMessage)); errors.As(err, &syntax) {
 		line, col := placeOf(src, max(int(syntax.Offset)-1, 0))
@@ -153,6 +158,7 @@ func explainYAML(text string) mistake {
 		{"cannot start any token", "a value begins with a character that YAML reserves", "put it in quotes, and indent with blanks, not tabs"},
 		{"did not find expected ',' or", "a list or map in brackets does not end", "close it, and put values with brackets or commas in quotes"},
 		{"mapping values are not allowed", "a colon where YAML expects none", "put a value that contains a colon and a blank in quotes"},
+		{"incompatible YAML document", "a %YAML line for another version", "remove it"},
 		{"exceeded max depth", "nested too deeply", ""},
 	} {
 		if strings.Contains(text, known.contains) {
