@@ -26,8 +26,6 @@ type Options struct {
 	Skills string
 	// Scopes maps a manifest scope to its id.
 	Scopes map[manifest.Scope]string
-	// Want narrows to these agents; empty means all.
-	Want []string
 }
 
 // Defaults for resources that a manifest does not name.
@@ -37,14 +35,12 @@ const (
 	DefaultPIDs   = 512
 )
 
-// Compile returns one spec per replica, sorted by name, or every mistake.
-func Compile(f *manifest.Fleet, o Options) ([]*spec.Spec, diag.List) {
+// Compile returns one spec per replica, in the order of the agents, and every
+// mistake.
+func Compile(agents []*manifest.Agent, o Options) ([]*spec.Spec, diag.List) {
 	var specs []*spec.Spec
 	var problems diag.List
-	for _, a := range f.Agents {
-		if len(o.Want) > 0 && !slices.Contains(o.Want, a.Name) {
-			continue
-		}
+	for _, a := range agents {
 		s, errs := one(a, o)
 		problems = append(problems, errs...)
 		if errs.HasErrors() {

@@ -14,7 +14,7 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-func fleet(edits ...func(*manifest.Agent)) *manifest.Fleet {
+func fleet(edits ...func(*manifest.Agent)) []*manifest.Agent {
 	b := &manifest.Bottle{
 		Name: "dev", File: "/h/bottles/dev.md", Lineage: []string{"dev", "base"},
 		Provider: manifest.ProviderDecl{Template: "claude", AuthToken: "TOKEN"},
@@ -28,7 +28,7 @@ func fleet(edits ...func(*manifest.Agent)) *manifest.Fleet {
 	for _, e := range edits {
 		e(a)
 	}
-	return &manifest.Fleet{Agents: []*manifest.Agent{a}}
+	return []*manifest.Agent{a}
 }
 
 func options() Options {

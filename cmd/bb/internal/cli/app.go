@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -56,12 +58,14 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// compiled is the desired state of one home directory.
+// compiled is the desired state of the scopes in view.
 type compiled struct {
-	fleet *manifest.Fleet
-	specs []*spec.Spec
-	state *state.State
-	scope string
+	fleet  *manifest.Fleet
+	specs  []*spec.Spec
+	state  *state.State
+	scopes scopes
+	// unapproved are agents of a repository that nobody allowed.
+	unapproved []*manifest.Agent
 	// warnings are diagnostics that did not stop the command.
 	warnings diag.List
 }
@@ -73,62 +77,53 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	scope, err := a.scope(st)
+	sc, err := a.scopes(st)
 	if err != nil {
 		return nil, err
 	}
-	fleet, problems := manifest.Load(manifest.Options{Home: a.g.Home, Want: want})
-	problems = append(problems, repositoryAgents(a.g.Home)...)
+	fleet, problems := manifest.Load(manifest.Options{Home: a.g.Home, Repo: sc.root, Want: want})
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
+	allowed, err := st.ReadAllowed()
+	if err != nil {
+		return nil, err
+	}
 	home, _ := os.UserHomeDir() // skills are then reported as missing
-	specs, mistakes := compile.Compile(fleet, compile.Options{
+	specs, mistakes := compile.Compile(wanted(fleet, want), compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
-		Skills: filepath.Join(home, ".claude", "skills"), Want: want,
-		Scopes: map[manifest.Scope]string{manifest.ScopeHome: scope},
+		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
 	})
 	problems = append(problems, mistakes...)
 	problems.Sort()
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	return &compiled{fleet: fleet, specs: specs, state: st, scope: scope, warnings: problems}, nil
+	return &compiled{
+		fleet: fleet, specs: specs, state: st, scopes: sc,
+		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
+	}, nil
 }
 
-// scope is the id of this home directory, by its real path.
-func (a *app) scope(st *state.State) (string, error) {
-	path, err := filepath.Abs(a.g.Home)
-	if err != nil {
-		return "", err
+// wanted are the agents that names on a command line mean; all without names.
+func wanted(f *manifest.Fleet, want []string) []*manifest.Agent {
+	if len(want) == 0 {
+		return f.Agents
 	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return "", diag.Errorf("%s does not exist", a.g.Home).
-			WithHint("write starter manifests with bb init, or set BB_HOME")
+	var agents []*manifest.Agent
+	for _, name := range want {
+		if x := f.Agent(name); x != nil && !slices.Contains(agents, x) {
+			agents = append(agents, x)
+		}
 	}
-	return spec.ScopeID(st.Owner, path), nil
+	return agents
 }
 
-// repositoryAgents warns about agents of the repository around the working
-// directory: a cloned repository must not start anything unasked.
-func repositoryAgents(home string) diag.List {
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		agents := filepath.Join(dir, ".bot-bottle", "agents")
-		if info, err := os.Stat(agents); err == nil && info.IsDir() && filepath.Dir(agents) != home {
-			return diag.List{{
-				Severity: diag.Warning, File: agents,
-				Message: "agents of a repository are not used yet",
-				Hint:    "copy those you trust to " + filepath.Join(home, "agents"),
-			}}
-		}
-		if dir == filepath.Dir(dir) {
-			return nil
-		}
-	}
+// printJSON is the form of every --json that is one document.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 func (a *app) warn(list diag.List) {

@@ -68,13 +68,15 @@ type executeOptions struct {
 
 // execute takes the lock, makes sure the plan still holds, and walks it.
 func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
-	held, err := lock.Acquire(ctx, p.state.Dir, p.scope, o.operation, o.wait, func(h lock.Holder) {
-		fmt.Fprintf(p.app.stderr, "waiting for another bb: %s (pid %d)\n", h.Operation, h.PID)
-	})
-	if err != nil {
-		return err
+	for _, scope := range p.scopes.all() { // always in this order
+		held, busy := lock.Acquire(ctx, p.state.Dir, scope, o.operation, o.wait, func(h lock.Holder) {
+			fmt.Fprintf(p.app.stderr, "waiting for another bb: %s (pid %d)\n", h.Operation, h.PID)
+		})
+		if busy != nil {
+			return busy
+		}
+		defer func() { err = errors.Join(err, held.Release()) }()
 	}
-	defer func() { err = errors.Join(err, held.Release()) }()
 	before := p.plan.String()
 	again := p.look
 	if o.replan != nil {
@@ -132,9 +134,9 @@ func blocked(p *plan.Plan) error {
 // user: engines accept several networks of one name.
 func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) (err error) {
 	if n.Op == plan.OpPrepare {
-		held, err := lock.Acquire(ctx, p.state.Dir, "shared", "prepare", 10*time.Minute, nil)
-		if err != nil {
-			return err
+		held, busy := lock.Acquire(ctx, p.state.Dir, "shared", "prepare", 10*time.Minute, nil)
+		if busy != nil {
+			return busy
 		}
 		defer func() { err = errors.Join(err, held.Release()) }()
 	}

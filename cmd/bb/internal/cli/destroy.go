@@ -26,11 +26,11 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	look := func(ctx context.Context) error {
-		worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scope, nil)
+		worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, nil)
 		if err != nil {
 			return err
 		}
-		p.plan = plan.Destroy(worlds, p.scope, c.Agents)
+		p.plan = plan.Destroy(worlds, p.scopes.all(), c.Agents)
 		return nil
 	}
 	if err := look(ctx); err != nil {
@@ -58,7 +58,7 @@ func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	scope, err := a.scope(st)
+	sc, err := a.scopes(st)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,10 +67,10 @@ func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
 		return nil, nil, err
 	}
 	p := &planning{
-		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scope: scope},
+		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scopes: sc},
 		app:      a, drivers: ds,
 	}
-	worlds, err := ds.observe(ctx, st.Owner, scope, nil)
+	worlds, err := ds.observe(ctx, st.Owner, sc, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +78,7 @@ func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
 	for _, w := range worlds {
 		foreign = append(foreign, w.Foreign...)
 	}
-	p.plan = plan.Destroy(worlds, scope, nil)
+	p.plan = plan.Destroy(worlds, sc.all(), nil)
 	return p, foreign, nil
 }
 

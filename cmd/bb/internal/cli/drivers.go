@@ -113,7 +113,7 @@ func static(path string) bool {
 }
 
 // observe asks all drivers at once.
-func (ds drivers) observe(ctx context.Context, owner, scope string, specs []*spec.Spec) ([]plan.World, error) {
+func (ds drivers) observe(ctx context.Context, owner string, in scopes, specs []*spec.Spec) ([]plan.World, error) {
 	type answer struct {
 		world plan.World
 		err   error
@@ -121,7 +121,7 @@ func (ds drivers) observe(ctx context.Context, owner, scope string, specs []*spe
 	answers := make(chan answer, len(ds))
 	for name, d := range ds {
 		go func() {
-			q := plan.Query{Owner: owner, Scopes: []string{scope}}
+			q := plan.Query{Owner: owner, Scopes: in.all()}
 			for _, s := range specs {
 				if s.Backend == name {
 					q.Specs = append(q.Specs, s)

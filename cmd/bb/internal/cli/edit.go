@@ -41,7 +41,7 @@ func (c *editCmd) Run(ctx context.Context, a *app) error {
 			_, err := fmt.Fprintln(a.stdout, "valid; see what it changes with bb plan")
 			return err
 		}
-		if a.confirm(false, "Open it again?") != nil {
+		if a.ask("Open it again?", "") != nil {
 			return exitError{code: exitFailed}
 		}
 	}

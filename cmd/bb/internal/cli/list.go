@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,9 +32,7 @@ func (c *listCmd) Run(a *app) error {
 	lines := list(fleet)
 	a.warn(problems)
 	if c.JSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(lines)
+		return a.printJSON(lines)
 	}
 	if len(lines) == 0 {
 		_, err := fmt.Fprintln(a.stdout, "No manifests. Write the starters with bb init.")

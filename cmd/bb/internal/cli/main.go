@@ -55,6 +55,9 @@ type grammar struct {
 	List     listCmd     `cmd:"" help:"List agents and bottles, broken ones too."`
 	Init     initCmd     `cmd:"" help:"Write starter manifests; overwrites nothing."`
 	Edit     editCmd     `cmd:"" help:"Open a manifest in your editor and validate it."`
+	Info     infoCmd     `cmd:"" help:"Show what is in force for an agent, and which line decided it."`
+	Allow    allowCmd    `cmd:"" help:"Approve an agent of a repository, after reading it."`
+	Schema   schemaCmd   `cmd:"" help:"Print the schema of manifests, as CUE or for editors."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -37,9 +36,7 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 // print shows the plan; notes and warnings go to stderr, or into the JSON.
 func (p *planning) print(asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(p.app.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(p.plan.JSON(p.warnings))
+		return p.app.printJSON(p.plan.JSON(p.warnings))
 	}
 	p.app.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
 	return view.Plan(p.app.stdout, p.plan, p.app.style(p.app.stdout))

@@ -41,7 +41,7 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 // look observes and diffs. Where a sidecar enforces something else than its
 // manifest says, it is asked once what that is.
 func (p *planning) look(ctx context.Context) error {
-	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scope, p.specs)
+	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
 	if err != nil {
 		return err
 	}
@@ -55,13 +55,28 @@ func (p *planning) look(ctx context.Context) error {
 
 func (p *planning) desired() plan.Desired {
 	d := plan.Desired{
-		Specs: p.specs, Scopes: []string{p.scope}, Want: p.want, Prune: p.prune,
+		Specs: p.specs, Scopes: p.scopes.all(), Prune: p.prune,
 		Broken:  p.fleet.BrokenAgents,
 		Hash:    func(s *spec.Spec) (string, string) { return s.Hash(p.state.Key), s.FixedJSON(p.state.Key) },
 		Digests: map[string]map[string]string{},
 	}
+	ids := p.scopes.byManifest()
 	for _, a := range p.fleet.Agents {
-		d.Declared = append(d.Declared, plan.Agent{Scope: p.scope, Name: a.Name})
+		d.Declared = append(d.Declared, plan.Agent{Scope: ids[a.Scope], Name: a.Name})
+	}
+	for _, a := range p.fleet.Shadowed {
+		d.Outside = append(d.Outside, plan.Agent{Scope: p.scopes.home, Name: a.Name})
+	}
+	for _, name := range p.fleet.BrokenAgents {
+		if home, ok := strings.CutPrefix(name, "home/"); ok {
+			d.Outside = append(d.Outside, plan.Agent{Scope: p.scopes.home, Name: home})
+		}
+	}
+	for _, name := range p.want {
+		d.Want = append(d.Want, strings.TrimPrefix(name, "home/"))
+	}
+	for _, a := range p.unapproved {
+		d.NotAllowed = append(d.NotAllowed, plan.Agent{Scope: p.scopes.repo, Name: a.Name})
 	}
 	for _, s := range p.specs {
 		d.Digests[s.ID.Name()] = p.digests(s, hostValue)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,7 +39,7 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	scope, err := a.scope(st)
+	sc, err := a.scopes(st)
 	if err != nil {
 		return err
 	}
@@ -48,23 +47,21 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	worlds, err := ds.observe(ctx, st.Owner, scope, nil)
+	worlds, err := ds.observe(ctx, st.Owner, sc, nil)
 	if err != nil {
 		return err
 	}
 	list := []bottle{}
 	for _, w := range worlds {
 		for _, o := range w.Instances {
-			if c.All || o.ID.Scope == scope {
+			if c.All || slices.Contains(sc.all(), o.ID.Scope) {
 				list = append(list, describe(o))
 			}
 		}
 	}
 	slices.SortFunc(list, func(x, y bottle) int { return strings.Compare(x.ID, y.ID) })
 	if c.JSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
+		return a.printJSON(list)
 	}
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(a.stdout, "No bottles.")

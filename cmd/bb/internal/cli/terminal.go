@@ -12,13 +12,19 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
-// confirm asks on the terminal. Only "yes" and "y" are a yes.
+// confirm asks, unless -y answered already.
 func (a *app) confirm(yes bool, question string) error {
 	if yes {
 		return nil
 	}
+	return a.ask(question, "add -y to go ahead without asking")
+}
+
+// ask asks on the terminal. Only "yes" and "y" are a yes; hint is the next
+// step where there is no terminal.
+func (a *app) ask(question, hint string) error {
 	if !isTerminal(a.stdin) {
-		return diag.Errorf("there is no terminal to ask on").WithHint("add -y to go ahead without asking")
+		return diag.Errorf("there is no terminal to ask on").WithHint("%s", hint)
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')

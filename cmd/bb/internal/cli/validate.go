@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/bot-bottle/bb/engine/diag"
@@ -29,9 +28,7 @@ func (c *validateCmd) Run(a *app) error {
 		list = compiled.warnings
 	}
 	if c.JSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(append(diag.List{}, list...)); err != nil {
+		if err := a.printJSON(append(diag.List{}, list...)); err != nil {
 			return err
 		}
 	} else {

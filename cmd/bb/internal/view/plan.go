@@ -97,6 +97,7 @@ var phrases = map[plan.Reason]string{
 	plan.Requested:       "",
 	plan.ForeignOwner:    "blocked",
 	plan.ManifestBroken:  "blocked",
+	plan.NotAllowed:      "blocked",
 	plan.BackendChanged:  "backend",
 	plan.NetworkChanged:  "egress.network (the agent stays)",
 	plan.ImageChanged:    "image",
@@ -189,4 +190,12 @@ func (st Style) Path(p string) string {
 		}
 	}
 	return p
+}
+
+// Powers is what an instance will be and may do, as a plan shows it for one
+// that is new.
+func (st Style) Powers(s *spec.Spec) string {
+	var b strings.Builder
+	st.desire(&b, s)
+	return b.String()
 }

@@ -65,3 +65,21 @@ func (st Style) paint(a plan.Action, text string) string {
 	}
 	return "\x1b[" + colors[a] + "m" + text + "\x1b[0m"
 }
+
+// RouteOnly is Route without its source.
+func RouteOnly(r egress.Route, refs map[string]string) string {
+	return strings.TrimSuffix(Route(r, refs), "  ("+r.Source+")")
+}
+
+// Bytes shows a size in the largest unit that divides it.
+func Bytes(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprint(n)
+}
