@@ -45,7 +45,7 @@ func TestMerge(t *testing.T) {
 		{"no provider anywhere", "", "", func(b *Bottle) any { return b.Provider.Template }, "claude"},
 		{"backend of the parent", "backend: docker", "", func(b *Bottle) any { return b.Backend }, "docker"},
 		{"resources are replaced as a whole", "resources: {cpus: 1, memory: 1GiB}", "resources: {memory: 512MiB}", func(b *Bottle) any { return b.Resources }, Resources{Memory: 512 << 20}},
-		{"resources of the parent", "resources: {cpus: 0.5, disk: 1TiB, pids: 99}", "", func(b *Bottle) any { return b.Resources }, Resources{CPUs: 0.5, Disk: 1 << 40, PIDs: 99}},
+		{"resources of the parent", "resources: {cpus: 0.5, memory: 1TiB, pids: 99}", "", func(b *Bottle) any { return b.Resources }, Resources{CPUs: 0.5, Memory: 1 << 40, PIDs: 99}},
 		{"workspace is replaced as a whole", "workspace: {mode: none, guest_path: /w}", "workspace: {}", func(b *Bottle) any { return b.Workspace }, Workspace{Mode: "none"}},
 		{"supervise of the parent", "supervise: false", "", func(b *Bottle) any { return b.From["supervise"].Line }, 2},
 		{"supervise of the child", "supervise: false", "supervise: false", func(b *Bottle) any { return b.From["supervise"].Line }, 3},

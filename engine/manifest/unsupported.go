@@ -25,7 +25,7 @@ var unsupported = []struct {
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"workspace.mode", is("copy", "mount")},
-	{"env.*", func(n *node) bool { return envVar("", n.str()).Kind == EnvAsk }},
+	{"resources.disk", present},
 }
 
 // checkSupported reports each use of something unsupported at its key.
@@ -36,7 +36,7 @@ func (f *file) checkSupported() {
 				continue
 			}
 			what := n.path
-			if n.is(isString) && !strings.HasPrefix(u.path, "env.") && !strings.HasSuffix(u.path, "token_ref") {
+			if n.is(isString) && !strings.HasSuffix(u.path, "token_ref") {
 				what += ": " + n.text
 			}
 			hint := ""
@@ -45,9 +45,6 @@ func (f *file) checkSupported() {
 				if near := diag.Suggest(n.text, []string{"claude", "shell"}); near != "" {
 					hint = fmt.Sprintf("did you mean %q?", near)
 				}
-			}
-			if u.path == "env.*" {
-				what += ": asking for a value"
 			}
 			f.failKey(n, hint, "%s is not supported yet", what)
 		}

@@ -126,10 +126,28 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
+// warn prints diagnostics; on a terminal with the line that each is about.
 func (a *app) warn(list diag.List) {
 	for _, d := range list {
 		fmt.Fprintln(a.stderr, view.Escape(d.Error()))
+		if isTerminal(a.stderr) {
+			fmt.Fprint(a.stderr, view.Snippet(d, sourceLine(d)))
+		}
 	}
+}
+
+// sourceLine reads the line of a diagnostic again; what changed meanwhile or
+// cannot be read shows none.
+func sourceLine(d diag.Diagnostic) string {
+	b, err := os.ReadFile(d.File)
+	if err != nil || d.Line < 1 {
+		return ""
+	}
+	lines := strings.Split(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n")
+	if d.Line > len(lines) {
+		return ""
+	}
+	return strings.TrimPrefix(lines[d.Line-1], "\ufeff")
 }
 
 // contextErr prefers the reason that the context ended.

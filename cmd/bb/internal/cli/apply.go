@@ -143,25 +143,6 @@ func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) (e
 	return backends.Do(ctx, p.drivers[n.Backend], n, secrets)
 }
 
-// allSecrets resolves the values of every instance that will be configured.
-func (p *planning) allSecrets() (map[spec.ID]spec.Secrets, error) {
-	out := map[spec.ID]spec.Secrets{}
-	var problems diag.List
-	for _, c := range p.plan.Changes {
-		if c.Spec == nil || c.Action == plan.Blocked {
-			continue
-		}
-		s, err := p.secrets(c.Spec)
-		var list diag.List
-		if errors.As(err, &list) {
-			problems = append(problems, list...)
-		}
-		out[c.ID] = s
-	}
-	problems.Sort()
-	return out, problems.Err()
-}
-
 // summarize prints the counts of what finished, and what was skipped.
 func (p *planning) summarize(r apply.Result, o executeOptions) error {
 	if o.json {

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"fmt"
-	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/manifest"
+	"github.com/bot-bottle/bb/engine/state"
 )
 
 type listCmd struct {
@@ -16,20 +19,24 @@ type listCmd struct {
 
 // manifestLine is one agent or bottle of bb list.
 type manifestLine struct {
-	Kind    string   `json:"kind"`
-	Name    string   `json:"name"`
-	File    string   `json:"file,omitempty"`
-	Scope   string   `json:"scope,omitempty"`
-	Lineage []string `json:"lineage,omitempty"`
-	Bottle  string   `json:"bottle,omitempty"`
-	Broken  bool     `json:"broken,omitempty"`
+	Kind     string   `json:"kind"`
+	Name     string   `json:"name"`
+	File     string   `json:"file"`
+	Scope    string   `json:"scope"`
+	Lineage  []string `json:"lineage,omitempty"`
+	Bottle   string   `json:"bottle,omitempty"`
+	Broken   bool     `json:"broken,omitempty"`
+	Shadowed bool     `json:"shadowed,omitempty"`
+	Allowed  *bool    `json:"allowed,omitempty"`
 }
 
 // Run lists agents and bottles; broken ones are marked, and their mistakes go
 // to stderr.
 func (c *listCmd) Run(a *app) error {
-	fleet, problems := manifest.Load(manifest.Options{Home: a.g.Home})
-	lines := list(fleet)
+	lines, problems, err := a.list()
+	if err != nil {
+		return err
+	}
 	a.warn(problems)
 	if c.JSON {
 		return a.printJSON(lines)
@@ -41,33 +48,58 @@ func (c *listCmd) Run(a *app) error {
 	tw := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(tw, "KIND\tNAME\tBOTTLE\tFILE")
 	for _, l := range lines {
-		name := l.Name
-		if l.Broken {
-			name += " (broken)"
-		}
 		from := l.Bottle
 		if l.Kind == "bottle" {
 			from = strings.Join(l.Lineage, " <- ")
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", l.Kind, name, from, a.style(a.stdout).Path(l.File))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", l.Kind, l.Name+l.marks(), view.Escape(from), view.Escape(a.style(a.stdout).Path(l.File)))
 	}
 	return tw.Flush()
 }
 
-func list(f *manifest.Fleet) []manifestLine {
+func (l manifestLine) marks() string {
+	marks := ""
+	if l.Broken {
+		marks += " (broken)"
+	}
+	if l.Shadowed {
+		marks += " (shadowed: home/" + l.Name + ")"
+	}
+	if l.Allowed != nil && !*l.Allowed {
+		marks += " (not allowed yet)"
+	}
+	return marks
+}
+
+// list works without a home directory: a first run has none.
+func (a *app) list() ([]manifestLine, diag.List, error) {
+	st, err := state.Read(a.g.Home)
+	if err != nil {
+		return nil, nil, err
+	}
+	sc := scopes{}
+	if _, err := os.Stat(a.g.Home); err == nil {
+		if sc, err = a.scopes(st); err != nil {
+			return nil, nil, err
+		}
+	}
+	fleet, problems := manifest.Load(manifest.Options{Home: a.g.Home, Repo: sc.root})
+	approved, err := st.ReadAllowed()
+	if err != nil {
+		return nil, nil, err
+	}
+	unapproved := notAllowed(fleet, sc, approved)
 	lines := []manifestLine{}
-	for _, x := range f.Agents {
-		lines = append(lines, manifestLine{Kind: "agent", Name: x.Name, File: x.File, Scope: string(x.Scope), Bottle: x.Bottle.Name})
+	for _, m := range fleet.Manifests {
+		l := manifestLine{
+			Kind: m.Kind, Name: m.Name, File: m.File, Scope: string(m.Scope),
+			Lineage: m.Lineage, Bottle: m.Bottle, Broken: m.Broken, Shadowed: m.Shadowed,
+		}
+		if m.Scope == manifest.ScopeRepository && !m.Broken {
+			ok := !slices.ContainsFunc(unapproved, func(x *manifest.Agent) bool { return x.Name == m.Name })
+			l.Allowed = &ok
+		}
+		lines = append(lines, l)
 	}
-	for _, name := range f.BrokenAgents {
-		lines = append(lines, manifestLine{Kind: "agent", Name: name, Broken: true})
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.Bottles)) {
-		b := f.Bottles[name]
-		lines = append(lines, manifestLine{Kind: "bottle", Name: name, File: b.File, Lineage: b.Lineage})
-	}
-	for _, name := range f.BrokenBottles {
-		lines = append(lines, manifestLine{Kind: "bottle", Name: name, Broken: true})
-	}
-	return lines
+	return lines, problems, nil
 }

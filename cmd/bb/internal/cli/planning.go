@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/egress"
-	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -24,6 +22,8 @@ type planning struct {
 	want    []string
 	prune   bool
 	plan    *plan.Plan
+	// asked are values that a person gave, kept for this command only.
+	asked map[string]string
 }
 
 func (a *app) planning(want []string, open func(string) (*state.State, error)) (*planning, error) {
@@ -120,66 +120,4 @@ func (p *planning) digests(s *spec.Spec, lookup func(string) (string, bool)) map
 		}
 	}
 	return out
-}
-
-// unresolved notes what an apply of this plan would stop at.
-func (p *planning) unresolved() diag.List {
-	var notes diag.List
-	for _, c := range p.plan.Changes {
-		if c.Spec == nil || c.Action == plan.Blocked {
-			continue
-		}
-		_, err := p.secrets(c.Spec)
-		var list diag.List
-		if errors.As(err, &list) {
-			for _, d := range list {
-				d.Severity, d.Message = diag.Warning, d.Message+": apply will stop here"
-				notes = append(notes, d)
-			}
-		}
-	}
-	notes.Sort()
-	return notes
-}
-
-// secrets resolves every value that a spec refers to. Errors name variables
-// and what wants them, never a value.
-func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
-	var refs []egress.SlotRef
-	for slot, ref := range s.Live.Tokens {
-		refs = append(refs, egress.SlotRef{Slot: slot, Ref: ref})
-	}
-	slices.SortFunc(refs, func(a, b egress.SlotRef) int { return strings.Compare(a.Slot, b.Slot) })
-	tokens, err := egress.ResolveTokens(refs, hostValue)
-	var problems diag.List
-	for _, e := range unjoin(err) {
-		problems = append(problems, diag.Errorf("%s: %v", s.ID, e).WithHint("export it, then run bb again"))
-	}
-	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s, hostValue)}
-	for _, e := range s.Fixed.Env {
-		if e.Kind != spec.EnvHost {
-			continue
-		}
-		v, ok := os.LookupEnv(e.Value)
-		switch {
-		case !ok:
-			problems = append(problems, diag.Errorf("%s: env.%s: host variable %s is not set", s.ID, e.Name, e.Value).
-				WithHint("export it, then run bb again"))
-		case strings.ContainsRune(v, 0):
-			problems = append(problems, diag.Errorf("%s: env.%s: the value of %s has a NUL byte", s.ID, e.Name, e.Value))
-		}
-		out.Env[e.Name] = v
-	}
-	return out, problems.Err()
-}
-
-// unjoin lists what errors.Join joined.
-func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	if err != nil {
-		return []error{err}
-	}
-	return nil
 }
