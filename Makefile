@@ -4,8 +4,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X github.com/bot-bottle/bb/cmd/bb/internal/cli.Version=$(VERSION)
 FUZZTIME ?= 10s
 # Two packages at a time: those that use the engine mostly wait for it. The
-# timeout leaves room for the first build of every image.
-TESTFLAGS ?= -p 2 -timeout 20m
+# timeout leaves room for the first build of every image. No result is taken
+# from the cache: it does not know of the binaries that tests build and run.
+TESTFLAGS ?= -p 2 -timeout 20m -count=1
 
 GOLANGCI_VERSION = v2.15.0
 GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)

@@ -60,6 +60,7 @@ const (
 	Requested       Reason = "requested"
 	ForeignOwner    Reason = "foreign_owner"
 	ManifestBroken  Reason = "manifest_broken"
+	NotAllowed      Reason = "not_allowed"
 )
 
 // Kinds of field differences.

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Destroy plans the removal of every instance of the scope, or of the named
+// Destroy plans the removal of every instance of the scopes, or of the named
 // agents' instances only. Names are agents or instances: "dev" or "dev_2".
-func Destroy(worlds []World, scope string, names []string) *Plan {
+func Destroy(worlds []World, scopes, names []string) *Plan {
 	p := &Plan{}
 	for _, w := range worlds {
 		for _, o := range w.Instances {
-			if o.ID.Scope != scope {
+			if !slices.Contains(scopes, o.ID.Scope) {
 				continue
 			}
 			if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {

@@ -17,6 +17,12 @@ type Desired struct {
 	Scopes []string
 	// Declared names every agent that compiles, also with no replicas.
 	Declared []Agent
+	// Outside names agents that this plan leaves alone: a home agent shadowed
+	// by a repository's.
+	Outside []Agent
+	// NotAllowed names agents of a repository that nobody approved: they are
+	// shown and nothing is done.
+	NotAllowed []Agent
 	// Want narrows the plan to these agents; empty means all.
 	Want []string
 	// Broken names agents whose manifest does not compile: their instances
@@ -55,6 +61,13 @@ func Diff(d Desired, worlds []World) *Plan {
 	for _, s := range d.Specs {
 		delete(found, s.ID)
 		if !d.wants(s.ID.Agent) {
+			continue
+		}
+		if slices.Contains(d.NotAllowed, Agent{s.ID.Scope, s.ID.Agent}) {
+			p.Changes = append(p.Changes, Change{
+				ID: s.ID, Backend: s.Backend, Action: Blocked, Reasons: []Reason{NotAllowed}, Spec: s,
+				Note: "not allowed yet: read it and approve it with bb allow " + s.ID.Agent,
+			})
 			continue
 		}
 		if f, ok := blockedBy(s, foreign); ok {
@@ -118,7 +131,8 @@ func (p *Plan) add(c Change) {
 // undeclared decides about an instance that no manifest asks for.
 func (d *Desired) undeclared(o Instance) Change {
 	c := Change{ID: o.ID, Backend: o.Backend, Action: None}
-	if !slices.Contains(d.Scopes, o.ID.Scope) || !d.wants(o.ID.Agent) || adHoc(o.ID.Replica) {
+	agent := Agent{o.ID.Scope, o.ID.Agent}
+	if !slices.Contains(d.Scopes, o.ID.Scope) || !d.wants(o.ID.Agent) || adHoc(o.ID.Replica) || slices.Contains(d.Outside, agent) {
 		return c
 	}
 	if slices.Contains(d.Broken, o.ID.Agent) {
@@ -127,7 +141,7 @@ func (d *Desired) undeclared(o Instance) Change {
 		return c
 	}
 	c.Action = Remove
-	if slices.Contains(d.Declared, Agent{o.ID.Scope, o.ID.Agent}) {
+	if slices.Contains(d.Declared, agent) {
 		c.Reasons = []Reason{ScaledDown} // declared: needs no --prune
 		return c
 	}

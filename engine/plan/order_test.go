@@ -79,7 +79,7 @@ func TestDestroy(t *testing.T) {
 		{[]string{"dev_2"}, "remove dev_2 requested\n"},
 		{[]string{"other"}, ""},
 	} {
-		if d := cmp.Diff(tt.want, summary(Destroy(w, scope, tt.names))); d != "" {
+		if d := cmp.Diff(tt.want, summary(Destroy(w, []string{scope}, tt.names))); d != "" {
 			t.Errorf("%v: %s", tt.names, d)
 		}
 	}
