@@ -94,6 +94,8 @@ type Change struct {
 	Prune bool
 	// Note says what blocks, for people.
 	Note string
+	// renewGate means that the sidecar has to be made, or made anew.
+	renewGate bool
 }
 
 // Op is one driver call.

@@ -23,6 +23,7 @@ var partReasons = []struct {
 func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
 	c := Change{ID: s.ID, Backend: s.Backend, Action: None, Spec: s}
 	o, elsewhere := pick(s.Backend, observed)
+	c.renewGate = !fits(s, o, w)
 	if len(elsewhere) > 0 {
 		c.Action, c.Reasons = Replace, []Reason{BackendChanged}
 		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "backend", Old: elsewhere[0].Backend, New: s.Backend})
@@ -73,12 +74,7 @@ func (d *Desired) compareFixed(c *Change, o *Instance, w World) {
 }
 
 func (d *Desired) compareLive(c *Change, o *Instance, w World) {
-	if reason, ok := sidecarReason(c.Spec, o, w); ok {
-		c.Reasons = append(c.Reasons, reason)
-		if reason == NetworkChanged {
-			c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "egress.network", Old: o.Sidecar.Network, New: c.Spec.Gate.Network})
-		}
-	}
+	compareGate(c, o, w)
 	if !configured(o) {
 		return // nothing is known of its live half; all of it is pushed again
 	}
@@ -95,17 +91,29 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 	}
 }
 
-// sidecarReason says why the sidecar itself needs work.
-func sidecarReason(s *spec.Spec, o *Instance, w World) (Reason, bool) {
-	switch {
-	case !configured(o):
-		return SidecarLost, true
-	case w.SidecarImage != "" && o.Sidecar.Image != w.SidecarImage:
-		return SidecarOutdated, true
-	case o.Sidecar.Network != s.Gate.Network:
-		return NetworkChanged, true
+// fits reports whether there is a sidecar, running or not, that is as it should
+// be but for its configuration.
+func fits(s *spec.Spec, o *Instance, w World) bool {
+	return o != nil && o.Sidecar != nil && o.Sidecar.Network == s.Gate.Network &&
+		(w.SidecarImage == "" || o.Sidecar.Image == w.SidecarImage)
+}
+
+// compareGate says why the sidecar itself needs work: each reason for itself,
+// since one that lost its configuration may be outdated too.
+func compareGate(c *Change, o *Instance, w World) {
+	if !configured(o) {
+		c.Reasons = append(c.Reasons, SidecarLost)
 	}
-	return "", false
+	if o.Sidecar == nil {
+		return
+	}
+	if w.SidecarImage != "" && o.Sidecar.Image != w.SidecarImage {
+		c.Reasons = append(c.Reasons, SidecarOutdated)
+	}
+	if o.Sidecar.Network != c.Spec.Gate.Network {
+		c.Reasons = append(c.Reasons, NetworkChanged)
+		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "egress.network", Old: o.Sidecar.Network, New: c.Spec.Gate.Network})
+	}
 }
 
 // configured reports whether the sidecar runs and enforces a policy.

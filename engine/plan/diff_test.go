@@ -260,9 +260,7 @@ func TestDiff(t *testing.T) {
 				i.State = &egress.StateLine{Version: 1, State: egress.StateUnconfigured}
 			}))},
 			"update dev sidecar_lost\n",
-			`[] -> #1 docker * prepare, shared by all bottles
-[1] -> #2 docker dev configure, sidecar_lost
-`, 0,
+			"[] -> #1 docker dev configure, sidecar_lost\n", 0,
 		},
 		{
 			"sidecar stopped",

@@ -111,8 +111,7 @@ func (s *scheduler) gate(c *Change, o *Instance) int {
 	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: string(c.Reasons[0])}
 	prepared := s.prepare(c.Backend)
 	switch {
-	case o == nil || o.Sidecar == nil,
-		slices.Contains(c.Reasons, SidecarOutdated), slices.Contains(c.Reasons, NetworkChanged):
+	case c.renewGate:
 		return s.node(withOp(n, OpCreateSidecar), prepared)
 	case !o.Sidecar.Running:
 		return s.node(withOp(n, OpStartSidecar), prepared)
@@ -125,9 +124,7 @@ func (s *scheduler) gate(c *Change, o *Instance) int {
 func (s *scheduler) update(c *Change, o *Instance) {
 	n := Node{Backend: c.Backend, Instance: c.ID, Spec: c.Spec, Cause: string(c.Reasons[0])}
 	gate := 0
-	if slices.ContainsFunc(c.Reasons, func(r Reason) bool {
-		return r == SidecarLost || r == SidecarOutdated || r == NetworkChanged
-	}) {
+	if c.renewGate || !o.Sidecar.Running {
 		gate = s.gate(c, o)
 	}
 	todo := changedInside(c.Spec, o)
