@@ -118,8 +118,10 @@ func (d *Driver) Exec(ctx context.Context, id spec.ID, r backends.ExecRequest) (
 		argv: append([]string{spec.BinaryPath, "door", "exec", "--"}, r.Argv...), user: agentUser,
 		env: []string{mark}, stdin: stdin, stdout: r.Stdout, stderr: r.Stderr,
 	})
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || err != nil { // also when nobody reads its output any more
 		d.giveUp(context.WithoutCancel(ctx), c.ID, mark)
+	}
+	if ctx.Err() != nil {
 		return 0, fmt.Errorf("command in %s: %w", id, ctx.Err())
 	}
 	return res.code, d.wrap(err, "command in %s", id)

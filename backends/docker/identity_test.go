@@ -20,7 +20,7 @@ type recorder struct {
 }
 
 func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
-	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return strings.HasPrefix(v, execMark+"=") })
+	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return strings.HasPrefix(v, execMark+"=") || v == "PATH="+stepPath })
 	r.execs = append(r.execs, o.User+" "+strings.Join(env, " ")+" | "+strings.Join(o.Cmd, " "))
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }

@@ -128,6 +128,10 @@ func (c *collector) container(x container.Summary) {
 			c.instance(id).Sidecar = part(x)
 		case c.query.Claims(name):
 			c.foreign = append(c.foreign, plan.Foreign{Kind: "container", Name: name})
+		default:
+			if was, ok := spec.Renamed(c.owner, name, x.Labels); ok && c.query.Claims(was) {
+				c.foreign = append(c.foreign, plan.Foreign{Kind: "container", Name: name, Labels: was})
+			}
 		}
 	}
 }

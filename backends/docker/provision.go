@@ -125,11 +125,14 @@ func (d *Driver) gitConfig(ctx context.Context, agent string) (func(key string) 
 // a pipe, and an apply that waits holds the lock of the whole scope.
 const agentPatience = 15 * time.Second
 
+// stepPath is where bb's own steps look for programs.
+const stepPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // inAgent runs a command as the agent's user that must succeed, and soon.
 func (d *Driver) inAgent(ctx context.Context, s *spec.Spec, agent, what string, c command, tolerated int) error {
 	c.user = agentUser
 	mark := newMark()
-	c.env = append(c.env, mark)
+	c.env = append(c.env, "PATH="+stepPath, mark) // a manifest may set another
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	res, err := d.command(bounded, agent, c)

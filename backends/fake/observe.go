@@ -52,7 +52,10 @@ func (v *viewer) instance(id spec.ID) *plan.Instance {
 
 func (v *viewer) container(name string, c *Container) {
 	id, role, ours := spec.ParseIdentity(v.driver.o.Owner, name, c.Labels)
+	was, renamed := spec.Renamed(v.driver.o.Owner, name, c.Labels)
 	switch {
+	case renamed && v.query.Claims(was):
+		v.foreign = append(v.foreign, plan.Foreign{Kind: "container", Name: name, Labels: was})
 	case !ours:
 		v.other("container", name)
 	case role == spec.RoleSidecar:

@@ -14,6 +14,9 @@ var ReservedEnv = []string{
 	"CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE", "HOME", "USER",
 }
 
+// nearReference is what people write who mean a host reference.
+var nearReference = regexp.MustCompile(`^["“”']?\$[{]?[A-Za-z_][A-Za-z0-9_]*[}]?["“”']?$|\$\{`)
+
 var hostReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
 
 func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
@@ -21,6 +24,13 @@ func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
 	for _, entry := range n.entries() {
 		if slices.Contains(ReservedEnv, entry.key) {
 			f.failKey(entry, "remove it", "env.%s is set by bb itself", entry.key)
+		}
+		if strings.HasPrefix(entry.key, "BB_") {
+			f.failKey(entry, "choose another name", "env.%s: names that begin with BB_ are bb's", entry.key)
+		}
+		if nearReference.MatchString(entry.str()) && !hostReference.MatchString(entry.str()) {
+			f.warnAt(entry, "a host variable is exactly ${NAME}, without anything around it",
+				"env.%s looks like a reference and is taken literally", entry.key)
 		}
 		if strings.ContainsRune(entry.str(), 0) {
 			f.fail(entry, "", "env.%s holds a NUL byte", entry.key)

@@ -65,6 +65,14 @@ func (f *file) fail(n *node, hint, format string, args ...any) {
 	})
 }
 
+// warnAt reports what is likely to be a slip at a value.
+func (f *file) warnAt(n *node, hint, format string, args ...any) {
+	f.add(diag.Diagnostic{
+		Severity: diag.Warning,
+		Line:     n.line, Col: n.col, Path: n.path, Message: fmt.Sprintf(format, args...), Hint: hint,
+	})
+}
+
 // failKey reports a mistake in a key, or in the presence of one.
 func (f *file) failKey(n *node, hint, format string, args ...any) {
 	f.add(diag.Diagnostic{

@@ -17,7 +17,7 @@ const fullBottle = `
 env:
   PORT: "8080"
   TOKEN: ${GITEA_TOKEN}
-  NEAR: $HOME/${X}
+  NEAR: costs $5
 agent_provider:
   template: claude
   auth_token: CLAUDE_TOKEN
@@ -57,7 +57,7 @@ func TestLoadValues(t *testing.T) {
 	want := &Bottle{
 		Name: "dev", File: filepath.Join(o.Home, "bottles/dev.md"), Lineage: []string{"dev"},
 		Env: []EnvVar{
-			{"NEAR", EnvLiteral, "$HOME/${X}", from(5)},
+			{"NEAR", EnvLiteral, "costs $5", from(5)},
 			{"PORT", EnvLiteral, "8080", from(3)},
 			{"TOKEN", EnvHost, "GITEA_TOKEN", from(4)},
 		},

@@ -90,8 +90,8 @@ type Change struct {
 	Diff    []FieldDiff
 	// Spec is the desire; nil for a removal.
 	Spec *spec.Spec
-	// Prune marks a removal that needs --prune or a typed yes.
-	Prune bool
+	// Kept marks a removal that is shown only: it needs --prune.
+	Kept bool
 	// Note says what blocks, for people.
 	Note string
 	// renewGate means that the sidecar has to be made, or made anew.

@@ -25,6 +25,6 @@ func Destroy(worlds []World, scopes, names []string) *Plan {
 	slices.SortFunc(p.Changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.ID.String(), b.ID.String()), cmp.Compare(a.Backend, b.Backend))
 	})
-	schedule(p, true, nil)
+	schedule(p, nil)
 	return p
 }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -50,6 +49,12 @@ func Diff(d Desired, worlds []World) *Plan {
 		worldOf[w.Backend] = w
 		for _, f := range w.Foreign {
 			foreign[w.Backend+"\x00"+f.Name] = f
+			if f.Labels != "" {
+				p.Notes = append(p.Notes, diag.Diagnostic{
+					Severity: diag.Warning, Message: f.String(),
+					Hint: "bb leaves it alone: rename it back, or remove it",
+				})
+			}
 		}
 		if w.SharedNetwork == "foreign" {
 			p.Notes = append(p.Notes, diag.Diagnostic{
@@ -73,7 +78,7 @@ func Diff(d Desired, worlds []World) *Plan {
 		if f, ok := blockedBy(s, foreign); ok {
 			p.Changes = append(p.Changes, Change{
 				ID: s.ID, Backend: s.Backend, Action: Blocked, Reasons: []Reason{ForeignOwner}, Spec: s,
-				Note: fmt.Sprintf("%s %s is not bb's: rename or remove it yourself", f.Kind, f.Name),
+				Note: f.String() + ": rename or remove it yourself",
 			})
 			continue
 		}
@@ -88,7 +93,7 @@ func Diff(d Desired, worlds []World) *Plan {
 		return cmp.Or(cmp.Compare(a.ID.Agent, b.ID.Agent), len(a.ID.Replica)-len(b.ID.Replica),
 			cmp.Compare(a.ID.Replica, b.ID.Replica), cmp.Compare(a.ID.Scope, b.ID.Scope), cmp.Compare(a.Backend, b.Backend))
 	})
-	schedule(p, d.Prune, observed)
+	schedule(p, observed)
 	p.Notes.Sort()
 	return p
 }
@@ -145,7 +150,7 @@ func (d *Desired) undeclared(o Instance) Change {
 		c.Reasons = []Reason{ScaledDown} // declared: needs no --prune
 		return c
 	}
-	c.Reasons, c.Prune = []Reason{NotDeclared}, true
+	c.Reasons, c.Kept = []Reason{NotDeclared}, !d.Prune
 	return c
 }
 

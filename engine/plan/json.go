@@ -29,19 +29,27 @@ type JSONChange struct {
 
 // Summary counts changes by action. A start is counted as an update.
 type Summary struct {
-	Create    int `json:"create"`
-	Update    int `json:"update"`
-	Replace   int `json:"replace"`
-	Remove    int `json:"remove"`
-	Blocked   int `json:"blocked"`
+	Create  int `json:"create"`
+	Update  int `json:"update"`
+	Replace int `json:"replace"`
+	Remove  int `json:"remove"`
+	Blocked int `json:"blocked"`
+	// Kept counts removals that wait for --prune.
+	Kept      int `json:"kept"`
 	Unchanged int `json:"unchanged"`
 }
 
 // Summary counts the plan's changes.
 func (p *Plan) Summary() Summary {
+	kept := 0
+	for _, c := range p.Changes {
+		if c.Kept {
+			kept++
+		}
+	}
 	return Summary{
 		Create: p.Count(Create), Update: p.Count(Update, Start), Replace: p.Count(Replace),
-		Remove: p.Count(Remove), Blocked: p.Count(Blocked), Unchanged: p.Unchanged,
+		Remove: p.Count(Remove) - kept, Blocked: p.Count(Blocked), Kept: kept, Unchanged: p.Unchanged,
 	}
 }
 

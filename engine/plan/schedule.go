@@ -19,7 +19,7 @@ type imageKey struct {
 	image   spec.Image
 }
 
-func schedule(p *Plan, prune bool, observed map[spec.ID][]Instance) {
+func schedule(p *Plan, observed map[spec.ID][]Instance) {
 	s := &scheduler{p: p, prepared: map[string]int{}, images: map[imageKey]int{}}
 	for i := range p.Changes {
 		c := &p.Changes[i]
@@ -30,7 +30,7 @@ func schedule(p *Plan, prune bool, observed map[spec.ID][]Instance) {
 		case Update:
 			s.update(c, o)
 		case Remove:
-			if !c.Prune || prune {
+			if !c.Kept {
 				s.remove(c.ID, c.Backend, nil, string(c.Reasons[0]))
 			}
 		}

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -87,6 +88,17 @@ type Part struct {
 type Foreign struct {
 	Kind string // container, volume, network
 	Name string
+	// Labels says that it carries the labels of an instance of ours under
+	// another name: somebody renamed it, or made it of a bottle's image.
+	Labels string
+}
+
+// String says what it is, for people.
+func (f Foreign) String() string {
+	if f.Labels != "" {
+		return fmt.Sprintf("%s %s carries the labels of %s under another name", f.Kind, f.Name, f.Labels)
+	}
+	return fmt.Sprintf("%s %s is not bb's", f.Kind, f.Name)
 }
 
 // ImageState is the image an instance should have.

@@ -39,6 +39,22 @@ func IdentityLabels(owner, version string, id ID, role string) map[string]string
 	}
 }
 
+// Renamed returns the name that the labels of a resource compute, where its
+// own name is another and the labels are those of owner.
+func Renamed(owner, name string, labels map[string]string) (string, bool) {
+	for _, suffix := range []string{"", "_s"} {
+		id := ID{Scope: labels[LabelScope], Agent: labels[LabelAgent], Replica: labels[LabelReplica]}
+		if len(id.Scope) != 16 {
+			return "", false
+		}
+		computed := id.Name() + suffix
+		if _, _, ok := ParseIdentity(owner, computed, labels); ok && computed != name {
+			return computed, true
+		}
+	}
+	return "", false
+}
+
 // ParseIdentity reads an ID from labels. ok is false unless the resource is
 // ours: the owner matches and name is the one computed from the labels (an
 // image committed from a bottle carries its labels along).

@@ -38,19 +38,18 @@ func (a *app) style(w io.Writer) view.Style {
 
 // expandHome reads ~/ as HOME says, also where the user database differs, and
 // makes the path absolute.
-func expandHome(path string) string {
+func expandHome(path string) (string, error) {
 	if path == "" {
-		return ""
+		return "", nil
 	}
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		if home, err := os.UserHomeDir(); err == nil {
-			path = filepath.Join(home, rest)
+		home, err := os.UserHomeDir()
+		if err != nil || home == "" {
+			return "", diag.Errorf("HOME is not set").WithHint("set HOME or BB_HOME")
 		}
+		path = filepath.Join(home, rest)
 	}
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
+	return filepath.Abs(path)
 }
 
 func isTerminal(v any) bool {
@@ -73,6 +72,9 @@ type compiled struct {
 // compile loads the manifests and makes the specs. Errors are returned as a
 // list; warnings are kept for whoever prints.
 func (a *app) compile(want []string, open func(string) (*state.State, error)) (*compiled, error) {
+	if err := a.homeExists(); err != nil {
+		return nil, err
+	}
 	st, err := open(a.g.Home)
 	if err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func (a *app) printJSON(v any) error {
 // warn prints diagnostics; on a terminal with the line that each is about.
 func (a *app) warn(list diag.List) {
 	for _, d := range list {
-		fmt.Fprintln(a.stderr, view.Escape(d.Error()))
+		fmt.Fprintln(a.stderr, place(d.File, d.Error()))
 		if isTerminal(a.stderr) {
 			fmt.Fprint(a.stderr, view.Snippet(d, sourceLine(d)))
 		}

@@ -26,6 +26,14 @@ type applyCmd struct {
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
 }
 
+// Validate is called by kong.
+func (c *applyCmd) Validate() error {
+	if c.Parallel < 1 {
+		return errors.New("--parallel is the number of operations at once: 1 or more")
+	}
+	return nil
+}
+
 // Run plans, asks, plans again under the lock, and executes.
 func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	p, err := a.planning(c.Agents, state.Open)
@@ -42,6 +50,11 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	if len(p.plan.Nodes) == 0 {
+		if c.JSON {
+			if err := p.summarize(apply.Result{Summary: plan.Summary{Unchanged: p.plan.Unchanged}}, executeOptions{json: true}); err != nil {
+				return err
+			}
+		}
 		return blocked(p.plan)
 	}
 	if _, err := p.allSecrets(); err != nil {
@@ -111,10 +124,12 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 		return err
 	}
 	if r.Stopped {
-		for _, line := range flatten(failed) {
-			fmt.Fprintln(p.app.stderr, line)
+		for _, e := range unjoin(failed) {
+			if !errors.Is(e, context.Canceled) && !errors.Is(e, apply.ErrStopped) {
+				fmt.Fprintln(p.app.stderr, place("", e.Error()))
+			}
 		}
-		return exitError{code: exitInterrupted}
+		return exitError{exitInterrupted, apply.ErrStopped.Error()}
 	}
 	if failed != nil {
 		return failed
@@ -125,7 +140,7 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 // blocked fails a command that could not do all that its plan says.
 func blocked(p *plan.Plan) error {
 	if n := p.Count(plan.Blocked); n > 0 {
-		return diag.Errorf("%d of the bottles are blocked", n).WithHint("the plan above says by what")
+		return diag.Errorf("blocked bottles: %d", n).WithHint("the plan above says by what")
 	}
 	return nil
 }
@@ -153,7 +168,7 @@ func (p *planning) summarize(r apply.Result, o executeOptions) error {
 		}{"summary", r.Summary, r.Stopped})
 	}
 	for _, out := range r.Outcomes {
-		if out.Status == apply.Skipped && (out.Change.Action != plan.Blocked) && !out.Change.Prune {
+		if out.Status == apply.Skipped && (out.Change.Action != plan.Blocked) && !out.Change.Kept {
 			fmt.Fprintf(p.app.stderr, "%s: skipped\n", out.Change.ID)
 		}
 	}

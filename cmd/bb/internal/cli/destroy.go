@@ -3,7 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
@@ -30,6 +30,7 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
+		p.seen = worlds
 		p.plan = plan.Destroy(worlds, p.scopes.all(), c.Agents)
 		return nil
 	}
@@ -37,7 +38,10 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	for _, f := range foreign {
-		fmt.Fprintf(a.stderr, "%s %s is not bb's: left alone\n", f.Kind, f.Name)
+		fmt.Fprintf(a.stderr, "%s: left alone\n", view.Escape(f.String()))
+	}
+	if p.plan.Empty() && len(c.Agents) > 0 {
+		return unknownBottle(strings.Join(c.Agents, " "), names(plan.Destroy(p.seen, p.scopes.all(), nil)))
 	}
 	if p.plan.Empty() {
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
@@ -54,6 +58,9 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 
 // running is a planning without manifests: the scope and what the drivers see.
 func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
+	if err := a.homeExists(); err != nil {
+		return nil, nil, err
+	}
 	st, err := state.Open(a.g.Home)
 	if err != nil {
 		return nil, nil, err
@@ -88,16 +95,19 @@ func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Chang
 	if err != nil {
 		return nil, nil, err
 	}
-	var known []string
 	for i, c := range p.plan.Changes {
 		if c.ID.String() == name {
 			return p, &p.plan.Changes[i], nil
 		}
-		known = append(known, c.ID.String())
 	}
-	slices.Sort(known)
-	if len(known) == 0 {
-		return nil, nil, notRunning(name)
+	return nil, nil, unknownBottle(name, names(p.plan))
+}
+
+// names lists the instances of a plan, as bb ps names them.
+func names(p *plan.Plan) []string {
+	out := make([]string, len(p.Changes))
+	for i, c := range p.Changes {
+		out[i] = c.ID.String()
 	}
-	return nil, nil, unknownBottle(name, known)
+	return out
 }

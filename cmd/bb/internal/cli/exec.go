@@ -24,7 +24,7 @@ func (c *execCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	ctx, _, release := a.interrupts(ctx)
+	ctx, release := a.untilSignal(ctx)
 	defer release()
 	code, err := p.drivers[o.Backend].Exec(ctx, o.ID, backends.ExecRequest{
 		Argv: argv, Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr,

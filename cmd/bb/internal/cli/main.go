@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (e exitError) Error() string { return e.text }
 
 // grammar is the whole command line.
 type grammar struct {
-	Home          string `help:"Directory of manifests and state." env:"BB_HOME" default:"~/.bot-bottle" placeholder:"DIR"`
+	Home          string `help:"Directory of manifests and state (~/.bot-bottle)." env:"BB_HOME" placeholder:"DIR"`
 	Backend       string `help:"Run bottles on this backend (docker)." env:"BB_BACKEND" placeholder:"NAME"`
 	Color         string `help:"Colours: auto, always or never." enum:"auto,always,never" default:"auto"`
 	Verbose       bool   `short:"v" help:"Show the output of image builds."`
@@ -79,6 +80,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bb: %v\n", err)
 		return exitFailed
 	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	kctx, err, early := parse(parser, args)
 	if early {
 		return exited
@@ -89,9 +93,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	g.Home = cmp.Or(g.Home, "~/.bot-bottle") // also for an empty BB_HOME
 	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr}
 	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA} {
-		*path = expandHome(*path)
+		if *path, err = expandHome(*path); err != nil {
+			return report(err, stderr)
+		}
 	}
 	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
 		return report(a.inside(ctx, word), stderr)

@@ -27,7 +27,7 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 	if err := p.print(c.JSON); err != nil {
 		return err
 	}
-	if c.DetailedExitcode && !p.plan.Empty() {
+	if c.DetailedExitcode && len(p.plan.Changes) > p.plan.Summary().Kept {
 		return exitError{code: exitChanges}
 	}
 	return nil

@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -22,12 +24,19 @@ type planning struct {
 	want    []string
 	prune   bool
 	plan    *plan.Plan
+	// seen is the world that a destroy looked at.
+	seen []plan.World
 	// asked are values that a person gave, kept for this command only.
 	asked map[string]string
 }
 
 func (a *app) planning(want []string, open func(string) (*state.State, error)) (*planning, error) {
 	c, err := a.compile(want, open)
+	var mistakes diag.List
+	if errors.As(err, &mistakes) && len(want) == 0 {
+		return nil, append(mistakes, diag.Errorf("nothing was planned, for sound agents neither").
+			WithHint("name those to go on with: bb plan AGENT"))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ type bottle struct {
 
 // Run lists instances, whole and half-made, from the drivers alone.
 func (c *psCmd) Run(ctx context.Context, a *app) error {
+	if err := a.homeExists(); err != nil {
+		return err
+	}
 	st, err := state.Read(a.g.Home)
 	if err != nil {
 		return err
@@ -115,14 +118,13 @@ func age(created int64) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-func notRunning(name string) error {
-	return diag.Errorf("no bottle %q runs", name).WithHint("bring it up with bb apply %s", name)
-}
-
 func unknownBottle(name string, known []string) error {
 	d := diag.Errorf("no bottle %q runs", name)
 	if s := diag.Suggest(name, known); s != "" {
 		return d.WithHint("did you mean %q?", s)
 	}
-	return d.WithHint("running: %s; bring it up with bb apply %s", strings.Join(known, ", "), name)
+	if len(known) == 0 {
+		return d.WithHint("none does; bb list shows what is declared, bb apply brings it up")
+	}
+	return d.WithHint("running: %s; bb list shows what is declared, bb apply brings it up", strings.Join(known, ", "))
 }

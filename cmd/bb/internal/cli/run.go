@@ -21,6 +21,10 @@ type runCmd struct {
 // Run brings the agent up, or up to date, and gives it one prompt. It never
 // replaces or removes: that needs bb apply.
 func (c *runCmd) Run(ctx context.Context, a *app) error {
+	prompt, err := c.text(a)
+	if err != nil {
+		return err
+	}
 	p, err := a.planning([]string{c.Agent}, state.Open)
 	if err != nil {
 		return err
@@ -45,7 +49,23 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	return c.headless(ctx, a, p, s)
+	return headless(ctx, p, s, prompt)
+}
+
+// text is the prompt, before anything is brought up for it.
+func (c *runCmd) text(a *app) (string, error) {
+	prompt := c.Prompt
+	if prompt == "-" {
+		b, err := io.ReadAll(a.stdin)
+		if err != nil {
+			return "", err
+		}
+		prompt = string(b)
+	}
+	if strings.TrimSpace(prompt) == "" {
+		return "", diag.Errorf("the prompt is empty").WithHint("say what to do: bb run %s -p 'what to do'", c.Agent)
+	}
+	return prompt, nil
 }
 
 // refuse stops at what a run may not do on its own.
@@ -64,15 +84,12 @@ func refuse(p *plan.Plan) error {
 
 // headless runs the provider's print mode. The prompt goes in by standard
 // input: command lines show up in engine events.
-func (c *runCmd) headless(ctx context.Context, a *app, p *planning, s *spec.Spec) error {
-	var prompt io.Reader = strings.NewReader(c.Prompt)
-	if c.Prompt == "-" {
-		prompt = a.stdin
-	}
-	ctx, _, release := a.interrupts(ctx)
+func headless(ctx context.Context, p *planning, s *spec.Spec, prompt string) error {
+	a := p.app
+	ctx, release := a.untilSignal(ctx)
 	defer release()
 	code, err := p.drivers[s.Backend].Exec(ctx, s.ID, backends.ExecRequest{
-		Argv: s.Program.Headless, Stdin: prompt, Stdout: a.stdout, Stderr: a.stderr,
+		Argv: s.Program.Headless, Stdin: strings.NewReader(prompt), Stdout: a.stdout, Stderr: a.stderr,
 	})
 	if err != nil {
 		return contextErr(ctx, err)

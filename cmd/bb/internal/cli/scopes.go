@@ -30,13 +30,26 @@ func (s scopes) byManifest() map[manifest.Scope]string {
 	return map[manifest.Scope]string{manifest.ScopeHome: s.home, manifest.ScopeRepository: s.repo}
 }
 
+// homeExists comes before anything is written: a home that is not there is a
+// mistyped one.
+func (a *app) homeExists() error {
+	info, err := os.Stat(a.g.Home)
+	switch {
+	case err == nil && !info.IsDir():
+		return diag.Errorf("%s is not a directory", a.g.Home).WithHint("set BB_HOME to the directory of your manifests")
+	case err != nil:
+		return diag.Errorf("%s does not exist", a.g.Home).
+			WithHint("write starter manifests with bb init, or set BB_HOME")
+	}
+	return nil
+}
+
 // scopes finds both by their real paths. A home directory inside the
 // repository would let a clone grant itself what only home may grant.
 func (a *app) scopes(st *state.State) (scopes, error) {
 	home, err := filepath.EvalSymlinks(a.g.Home)
 	if err != nil {
-		return scopes{}, diag.Errorf("%s does not exist", a.g.Home).
-			WithHint("write starter manifests with bb init, or set BB_HOME")
+		return scopes{}, err
 	}
 	s := scopes{home: spec.ScopeID(st.Owner, home)}
 	root := repository(home)

@@ -75,7 +75,7 @@ func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
 	tokens, err := egress.ResolveTokens(refs, hostValue)
 	var problems diag.List
 	for _, e := range unjoin(err) {
-		problems = append(problems, diag.Errorf("%s: %v", s.ID, e).WithHint("export it, then run bb again"))
+		problems = append(problems, diag.Errorf("%s: %v", s.ID.Agent, e).WithHint("export it, then run bb again"))
 	}
 	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s, hostValue)}
 	for _, e := range s.Fixed.Env {
@@ -84,7 +84,7 @@ func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
 		}
 		v, ok := os.LookupEnv(e.Value)
 		if !ok {
-			problems = append(problems, diag.Errorf("%s: env.%s: host variable %s is not set", s.ID, e.Name, e.Value).
+			problems = append(problems, diag.Errorf("%s: env.%s: host variable %s is not set", s.ID.Agent, e.Name, e.Value).
 				WithHint("export it, then run bb again"))
 		}
 		out.Env[e.Name] = v

@@ -34,13 +34,26 @@ func (a *app) ask(question, hint string) error {
 	return nil
 }
 
+// untilSignal ends with the first signal: for commands whose work is somebody
+// else's and ends with them. A reader of stdout that went away is an error of
+// the write then, not the end of bb, so that what runs in a bottle is ended too.
+func (a *app) untilSignal(ctx context.Context) (context.Context, func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return ctx, func() {
+		stop()
+		signal.Stop(broken)
+	}
+}
+
 // interrupts: the first signal closes stop, so that running operations finish
 // and none begins; the second cancels the context.
 func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		select {
 		case <-signals:

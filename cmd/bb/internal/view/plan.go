@@ -58,6 +58,9 @@ func Summary(word string, s plan.Summary, unchanged int) string {
 	if s.Blocked > 0 {
 		out += fmt.Sprintf(", %d blocked", s.Blocked)
 	}
+	if s.Kept > 0 {
+		out += fmt.Sprintf(", %d kept", s.Kept)
+	}
 	if unchanged > 0 {
 		out += fmt.Sprintf("; %d unchanged", unchanged)
 	}
@@ -92,7 +95,7 @@ var phrases = map[plan.Reason]string{
 	plan.Confinement:     "this bb confines it differently",
 	plan.SidecarOutdated: "its sidecar is of another bb (the agent stays)",
 	plan.TokenRotated:    "a token has a new value",
-	plan.NotDeclared:     "no manifest declares it: kept, unless --prune",
+	plan.NotDeclared:     "no manifest declares it: kept until bb apply --prune or bb destroy",
 	plan.ScaledDown:      "fewer replicas are declared",
 	plan.Requested:       "",
 	plan.ForeignOwner:    "blocked",

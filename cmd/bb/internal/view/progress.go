@@ -29,6 +29,7 @@ const quick = 2 * time.Second
 
 // Progress prints one line for what takes long, and for every failure.
 func Progress(w io.Writer) func(apply.Event) {
+	told := map[string]bool{}
 	return func(e apply.Event) {
 		who := e.Node.Resource()
 		switch e.Status {
@@ -36,7 +37,8 @@ func Progress(w io.Writer) func(apply.Event) {
 			if e.Elapsed >= quick {
 				fmt.Fprintf(w, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))
 			}
-			if word := finished[e.Node.Op]; word != "" {
+			if word := finished[e.Node.Op]; word != "" && !told[who+word] {
+				told[who+word] = true // a claim behind a provision says nothing new
 				fmt.Fprintf(w, "%s: %s\n", who, word)
 			}
 		case apply.Failed:
@@ -47,6 +49,7 @@ func Progress(w io.Writer) func(apply.Event) {
 
 var finished = map[plan.Op]string{
 	plan.OpStartAgent:    "started",
+	plan.OpProvision:     "provisioned",
 	plan.OpConfigure:     "sidecar enforces its routes",
 	plan.OpRemoveVolumes: "removed",
 }

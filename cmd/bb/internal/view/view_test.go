@@ -49,7 +49,7 @@ func everyAction() *plan.Plan {
 			{Kind: plan.Changed, Path: "egress.routes[git.example.com:443].paths", Old: "/a", New: "/a, /b"},
 		}},
 		{ID: id("stopped"), Backend: "docker", Action: plan.Start, Reasons: []plan.Reason{plan.Stopped}},
-		{ID: id("unwanted"), Backend: "docker", Action: plan.Remove, Reasons: []plan.Reason{plan.NotDeclared}, Prune: true},
+		{ID: id("unwanted"), Backend: "docker", Action: plan.Remove, Reasons: []plan.Reason{plan.NotDeclared}, Kept: true},
 	}}
 }
 
@@ -70,9 +70,9 @@ const goldenPlan = `bb will
       + api.example.org:443   auth Bearer $EXAMPLE_TOKEN
       ~ git.example.com:443   paths /a -> /a, /b
   ^ stopped        docker    stopped
-  - unwanted       docker    no manifest declares it: kept, unless --prune
+  - unwanted       docker    no manifest declares it: kept until bb apply --prune or bb destroy
 
-Plan: 1 to create, 2 to update, 1 to replace, 1 to remove, 1 blocked; 3 unchanged.
+Plan: 1 to create, 2 to update, 1 to replace, 0 to remove, 1 blocked, 1 kept; 3 unchanged.
 `
 
 func TestPlanGolden(t *testing.T) {
