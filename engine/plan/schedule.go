@@ -88,8 +88,8 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 	if c.Action == Replace && o != nil && o.Agent != nil {
 		ready = s.node(withOp(n, OpRemoveAgent), ready, image)
 	}
-	todo := provisioned(c.Spec)
-	inside := todo != nil || c.Spec.HasSecretEnv()
+	pending := provisioned(c.Spec)
+	inside := pending != nil || c.Spec.HasSecretEnv()
 	configure := withOp(n, OpConfigure)
 	configure.Parts = allParts
 	if inside {
@@ -101,7 +101,7 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 	}
 	ready = s.node(withOp(n, OpStartAgent), ready)
 	if inside {
-		s.provision(n, todo, ready)
+		s.provision(n, pending, ready)
 	}
 }
 
@@ -127,15 +127,15 @@ func (s *scheduler) update(c *Change, o *Instance) {
 	if c.renewGate || !o.Sidecar.Running {
 		gate = s.gate(c, o)
 	}
-	todo := changedInside(c.Spec, o)
+	pending := changedInside(c.Spec, o)
 	first := withOp(n, OpConfigure)
 	first.Parts = allParts
-	if len(todo) > 0 {
-		first.Parts = without(allParts, todo)
+	if len(pending) > 0 {
+		first.Parts = without(allParts, pending)
 	}
 	configured := s.node(first, gate)
-	if len(todo) > 0 {
-		s.provision(n, todo, configured)
+	if len(pending) > 0 {
+		s.provision(n, pending, configured)
 	}
 }
 
