@@ -112,7 +112,9 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 	}
 	ctx, stop, release := p.app.interrupts(ctx)
 	defer release()
-	on := view.Progress(p.app.stderr)
+	progress := view.NewProgress(p.app.stderr)
+	defer progress.Close()
+	on := progress.On
 	if o.json {
 		on = view.JSONProgress(p.app.stdout)
 	}

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/bot-bottle/bb/engine/apply"
@@ -27,23 +30,78 @@ var doing = map[plan.Op]string{
 // quick operations are told only when they are slow or fail.
 const quick = 2 * time.Second
 
-// Progress prints one line for what takes long, and for every failure.
-func Progress(w io.Writer) func(apply.Event) {
-	told := map[string]bool{}
-	return func(e apply.Event) {
-		who := e.Node.Resource()
-		switch e.Status {
-		case apply.Done:
-			if e.Elapsed >= quick {
-				fmt.Fprintf(w, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))
+// patience is after how long an operation under way is told, again and again.
+const patience = 10 * time.Second
+
+// Progress tells what takes long and what failed, one line each.
+type Progress struct {
+	mu      sync.Mutex
+	w       io.Writer
+	now     func() time.Time
+	running map[int]started // by node
+	told    map[string]bool
+	stop    chan struct{}
+}
+
+type started struct {
+	node plan.Node
+	at   time.Time
+}
+
+// NewProgress writes to w until Close.
+func NewProgress(w io.Writer) *Progress {
+	p := &Progress{w: w, now: time.Now, running: map[int]started{}, told: map[string]bool{}, stop: make(chan struct{})}
+	go func() {
+		tick := time.NewTicker(patience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				p.still()
+			case <-p.stop:
+				return
 			}
-			if word := finished[e.Node.Op]; word != "" && !told[who+word] {
-				told[who+word] = true // a claim behind a provision says nothing new
-				fmt.Fprintf(w, "%s: %s\n", who, word)
-			}
-		case apply.Failed:
-			fmt.Fprintf(w, "%s: %s failed\n", who, doing[e.Node.Op])
 		}
+	}()
+	return p
+}
+
+// Close ends the reports of what is under way.
+func (p *Progress) Close() { close(p.stop) }
+
+// still tells what has been under way for long, in the order of the plan.
+func (p *Progress) still() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(p.running)) {
+		s := p.running[id]
+		if took := p.now().Sub(s.at); took >= patience/2 {
+			fmt.Fprintf(p.w, "%s: still %s... [%s]\n", s.node.Resource(), doing[s.node.Op], took.Round(time.Second))
+		}
+	}
+}
+
+// On takes one event of an apply.
+func (p *Progress) On(e apply.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := e.Node.Resource()
+	if e.Status == apply.Started {
+		p.running[e.Node.ID] = started{e.Node, p.now()}
+		return
+	}
+	delete(p.running, e.Node.ID)
+	switch e.Status {
+	case apply.Done:
+		if e.Elapsed >= quick {
+			fmt.Fprintf(p.w, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))
+		}
+		if word := finished[e.Node.Op]; word != "" && !p.told[who+word] {
+			p.told[who+word] = true // a claim behind a provision says nothing new
+			fmt.Fprintf(p.w, "%s: %s\n", who, word)
+		}
+	case apply.Failed:
+		fmt.Fprintf(p.w, "%s: %s failed\n", who, doing[e.Node.Op])
 	}
 }
 

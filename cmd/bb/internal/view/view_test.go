@@ -154,12 +154,24 @@ func TestColorOnlyWhenAsked(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
-	on := Progress(&b)
-	n := plan.Node{Op: plan.OpStartAgent, Instance: id("dev")}
-	on(apply.Event{Node: n, Status: apply.Started})
-	on(apply.Event{Node: n, Status: apply.Done, Elapsed: 3 * time.Second})
-	on(apply.Event{Node: n, Status: apply.Failed, Err: errors.New("x")})
-	if d := cmp.Diff("dev: starting the bottle took 3s\ndev: started\ndev: starting the bottle failed\n", b.String()); d != "" {
+	p := NewProgress(&b)
+	defer p.Close()
+	clock := time.Unix(0, 0)
+	p.now = func() time.Time { return clock }
+	n := plan.Node{ID: 1, Op: plan.OpStartAgent, Instance: id("dev")}
+	p.On(apply.Event{Node: n, Status: apply.Started})
+	p.still()
+	clock = clock.Add(20 * time.Second)
+	p.still()
+	p.On(apply.Event{Node: n, Status: apply.Done, Elapsed: 21 * time.Second})
+	p.still()
+	p.On(apply.Event{Node: n, Status: apply.Failed, Err: errors.New("x")})
+	const want = `dev: still starting the bottle... [20s]
+dev: starting the bottle took 21s
+dev: started
+dev: starting the bottle failed
+`
+	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Error(d)
 	}
 }
