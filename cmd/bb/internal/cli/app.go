@@ -128,12 +128,15 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// warn prints diagnostics; on a terminal with the line that each is about.
-func (a *app) warn(list diag.List) {
+func (a *app) warn(list diag.List) { printDiagnostics(a.stderr, list) }
+
+// printDiagnostics prints one line each; on a terminal with the line of the
+// manifest that each is about.
+func printDiagnostics(w io.Writer, list diag.List) {
 	for _, d := range list {
-		fmt.Fprintln(a.stderr, place(d.File, d.Error()))
-		if isTerminal(a.stderr) {
-			fmt.Fprint(a.stderr, view.Snippet(d, sourceLine(d)))
+		fmt.Fprintln(w, place(d.File, d.Error()))
+		if isTerminal(w) {
+			fmt.Fprint(w, view.Snippet(d, sourceLine(d)))
 		}
 	}
 }

@@ -144,34 +144,29 @@ func report(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bb: interrupted")
 		return exitInterrupted
 	}
-	for _, line := range flatten(err) {
-		fmt.Fprintln(stderr, line)
-	}
+	printDiagnostics(stderr, flatten(err))
 	return exitFailed
 }
 
-// flatten lists joined errors and diagnostics, one line each. What has no
-// place in a file is bb's own word.
-func flatten(err error) []string {
+// flatten lists joined errors and diagnostics, each as one diagnostic.
+func flatten(err error) diag.List {
 	var list diag.List
 	var joined interface{ Unwrap() []error }
 	switch {
 	case errors.As(err, &list):
-		lines := make([]string, len(list))
-		for i, d := range list {
-			lines[i] = place(d.File, d.Error())
-		}
-		return lines
+		return list
 	case errors.As(err, &joined):
-		var lines []string
 		for _, e := range joined.Unwrap() {
-			lines = append(lines, flatten(e)...)
+			list = append(list, flatten(e)...)
 		}
-		return lines
+		return list
 	}
-	var d diag.Diagnostic
-	errors.As(err, &d)
-	return []string{place(d.File, err.Error())}
+	d := diag.Errorf("%v", err)
+	var bare diag.Diagnostic
+	if errors.As(err, &bare) && bare.Error() == err.Error() {
+		d = bare
+	}
+	return diag.List{d}
 }
 
 // place marks bb's own words, and escapes those of others line by line: an
