@@ -37,7 +37,7 @@ func BenchmarkSmallGET(b *testing.B) {
 		doc := document(authed("a.example", 443))
 		doc.UpstreamCA = string(upstreamCA().CertPEM())
 		doc.Tokens["EGRESS_TOKEN_0"] = egress.Token{Value: secret}
-		policy, err := NewPolicy(doc, nil)
+		policy, err := NewPolicy(doc)
 		if err != nil {
 			b.Fatal(err)
 		}

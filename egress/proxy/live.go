@@ -34,8 +34,8 @@ func (p *Proxy) bind(policy *Policy) *live {
 	}
 	l := &live{
 		policy:    policy,
-		routes:    policy.doc.Routes,
-		upstreams: make(map[*egress.Route]*upstream, len(policy.doc.Routes)),
+		routes:    policy.routes,
+		upstreams: make(map[*egress.Route]*upstream, len(policy.routes)),
 	}
 	for i := range l.routes {
 		r := &l.routes[i]

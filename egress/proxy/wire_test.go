@@ -162,7 +162,7 @@ func FuzzProxy(f *testing.F) {
 	f.Cleanup(func() { _ = p.Close() })
 	r := route("a.example", 80)
 	r.Matches = []egress.Match{{Paths: []string{"/ok"}}}
-	policy, err := NewPolicy(document(r), nil)
+	policy, err := NewPolicy(document(r))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -181,7 +181,7 @@ func (w *world) policy(routes ...egress.Route) {
 		Version: egress.DocumentVersion, Routes: routes, UpstreamCA: string(upstreamCA().CertPEM()),
 		Tokens: map[string]egress.Token{"EGRESS_TOKEN_0": {Value: secret, Digest: "d0"}},
 	}
-	p, err := NewPolicy(doc, nil)
+	p, err := NewPolicy(doc)
 	if err != nil {
 		w.t.Fatal(err)
 	}

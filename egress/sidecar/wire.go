@@ -43,8 +43,7 @@ func (w wired) ServeConn(conn *net.UnixConn) {
 }
 
 func (w wired) Swap(doc egress.Document) error {
-	// Every token carries its value here, so none is to be kept.
-	policy, err := proxy.NewPolicy(doc, nil)
+	policy, err := proxy.NewPolicy(doc) // the vault has resolved what is kept
 	if err != nil {
 		return err
 	}
