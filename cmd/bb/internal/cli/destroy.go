@@ -21,27 +21,19 @@ type destroyCmd struct {
 // Run removes instances. It reads no manifest: what is broken or gone must be
 // removable too.
 func (c *destroyCmd) Run(ctx context.Context, a *app) error {
-	p, foreign, err := a.running(ctx)
+	p, err := a.running(ctx, state.Open)
 	if err != nil {
 		return err
 	}
-	look := func(ctx context.Context) error {
-		worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, nil)
-		if err != nil {
-			return err
+	for _, w := range p.seen {
+		for _, f := range w.Foreign {
+			fmt.Fprintf(a.stderr, "%s: left alone\n", view.Escape(f.String()))
 		}
-		p.seen = worlds
-		p.plan = plan.Destroy(worlds, p.scopes.all(), c.Agents)
-		return nil
 	}
-	if err := look(ctx); err != nil {
-		return err
-	}
-	for _, f := range foreign {
-		fmt.Fprintf(a.stderr, "%s: left alone\n", view.Escape(f.String()))
-	}
+	known := names(p.plan)
+	p.plan = plan.Destroy(p.seen, p.scopes.all(), c.Agents)
 	if p.plan.Empty() && len(c.Agents) > 0 {
-		return unknownBottle(strings.Join(c.Agents, " "), names(plan.Destroy(p.seen, p.scopes.all(), nil)))
+		return unknownBottle(strings.Join(c.Agents, " "), known)
 	}
 	if p.plan.Empty() {
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
@@ -53,45 +45,49 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	if err := a.confirm(c.Yes, "Destroy these bottles and what is in them?"); err != nil {
 		return err
 	}
-	return p.execute(ctx, executeOptions{operation: "destroy", wait: c.LockTimeout, shown: !c.Yes, replan: look})
+	return p.execute(ctx, executeOptions{
+		operation: "destroy", wait: c.LockTimeout, shown: !c.Yes,
+		replan: func(ctx context.Context) error { return p.see(ctx, c.Agents) },
+	})
 }
 
-// running is a planning without manifests: the scope and what the drivers see.
-func (a *app) running(ctx context.Context) (*planning, []plan.Foreign, error) {
+// running is a planning without manifests: the scopes, what the drivers see,
+// and as its plan the removal of all of it.
+func (a *app) running(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
 	if err := a.homeExists(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	st, err := state.Open(a.g.Home)
+	st, err := open(a.g.Home)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	sc, err := a.scopes(st)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ds, err := a.drivers(st, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	p := &planning{
 		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scopes: sc},
 		app:      a, drivers: ds,
 	}
-	worlds, err := ds.observe(ctx, st.Owner, sc, nil)
-	if err != nil {
-		return nil, nil, err
+	return p, p.see(ctx, nil)
+}
+
+// see observes, and plans the removal of what agents name (nil: everything).
+func (p *planning) see(ctx context.Context, agents []string) (err error) {
+	if p.seen, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil); err != nil {
+		return err
 	}
-	var foreign []plan.Foreign
-	for _, w := range worlds {
-		foreign = append(foreign, w.Foreign...)
-	}
-	p.plan = plan.Destroy(worlds, sc.all(), nil)
-	return p, foreign, nil
+	p.plan = plan.Destroy(p.seen, p.scopes.all(), agents)
+	return nil
 }
 
 // instance finds one running or stopped instance by the name that lists show.
 func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Change, error) {
-	p, _, err := a.running(ctx)
+	p, err := a.running(ctx, state.Open)
 	if err != nil {
 		return nil, nil, err
 	}

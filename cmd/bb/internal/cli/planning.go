@@ -24,7 +24,7 @@ type planning struct {
 	want    []string
 	prune   bool
 	plan    *plan.Plan
-	// seen is the world that a destroy looked at.
+	// seen is what running observed.
 	seen []plan.World
 	// asked are values that a person gave, kept for this command only.
 	asked map[string]string
@@ -88,7 +88,7 @@ func (p *planning) desired() plan.Desired {
 		d.NotAllowed = append(d.NotAllowed, plan.Agent{Scope: p.scopes.repo, Name: a.Name})
 	}
 	for _, s := range p.specs {
-		d.Digests[s.ID.Name()] = p.digests(s, hostValue)
+		d.Digests[s.ID.Name()] = p.digests(s)
 	}
 	return d
 }
@@ -121,10 +121,10 @@ func (p *planning) documents(ctx context.Context, worlds []plan.World) bool {
 func hostValue(ref string) (string, bool) { return os.LookupEnv(ref) }
 
 // digests identifies the token values that the host has.
-func (p *planning) digests(s *spec.Spec, lookup func(string) (string, bool)) map[string]string {
+func (p *planning) digests(s *spec.Spec) map[string]string {
 	out := map[string]string{}
 	for slot, ref := range s.Live.Tokens {
-		if v, ok := lookup(ref); ok && v != "" {
+		if v, ok := hostValue(ref); ok && v != "" {
 			out[slot] = p.state.Key.Digest(s.ID.Name(), ref, v)
 		}
 	}

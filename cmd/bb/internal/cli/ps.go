@@ -35,29 +35,14 @@ type bottle struct {
 
 // Run lists instances, whole and half-made, from the drivers alone.
 func (c *psCmd) Run(ctx context.Context, a *app) error {
-	if err := a.homeExists(); err != nil {
-		return err
-	}
-	st, err := state.Read(a.g.Home)
-	if err != nil {
-		return err
-	}
-	sc, err := a.scopes(st)
-	if err != nil {
-		return err
-	}
-	ds, err := a.drivers(st, nil)
-	if err != nil {
-		return err
-	}
-	worlds, err := ds.observe(ctx, st.Owner, sc, nil)
+	p, err := a.running(ctx, state.Read)
 	if err != nil {
 		return err
 	}
 	list := []bottle{}
-	for _, w := range worlds {
+	for _, w := range p.seen {
 		for _, o := range w.Instances {
-			if c.All || slices.Contains(sc.all(), o.ID.Scope) {
+			if c.All || slices.Contains(p.scopes.all(), o.ID.Scope) {
 				list = append(list, describe(o))
 			}
 		}

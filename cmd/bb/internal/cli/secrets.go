@@ -77,12 +77,12 @@ func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
 	for _, e := range unjoin(err) {
 		problems = append(problems, diag.Errorf("%s: %v", s.ID.Agent, e).WithHint("export it, then run bb again"))
 	}
-	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s, hostValue)}
+	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s)}
 	for _, e := range s.Fixed.Env {
 		if e.Kind != spec.EnvHost {
 			continue
 		}
-		v, ok := os.LookupEnv(e.Value)
+		v, ok := hostValue(e.Value)
 		if !ok {
 			problems = append(problems, diag.Errorf("%s: env.%s: host variable %s is not set", s.ID.Agent, e.Name, e.Value).
 				WithHint("export it, then run bb again"))
