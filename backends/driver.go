@@ -5,6 +5,7 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -48,21 +49,59 @@ type Driver interface {
 	RemoveVolumes(ctx context.Context, id spec.ID) error
 
 	// Exec runs a command as the agent's user, with the bottle's environment,
-	// and returns its exit code.
+	// and returns its exit code. When ctx ends, or this process dies, the
+	// command and all that it started in the bottle ends too.
 	Exec(ctx context.Context, id spec.ID, r ExecRequest) (int, error)
 	// Logs copies the agent's or the sidecar's output to w.
 	Logs(ctx context.Context, id spec.ID, r LogRequest, w io.Writer) error
 	// Control sends one command to the sidecar's control socket and returns
 	// its reply line: "get", "log", "ca".
 	Control(ctx context.Context, id spec.ID, command string) ([]byte, error)
+
+	// Sessions counts the commands that run in the agent for somebody: attach,
+	// exec, run. An agent that is not there or does not run has none.
+	Sessions(ctx context.Context, id spec.ID) (int, error)
+
+	// Orphans lists what bb made for all instances of this owner and no
+	// instance uses: images of older versions, old binaries, an unused network.
+	Orphans(ctx context.Context) ([]Orphan, error)
+	// RemoveOrphan removes one, unless something has come to use it.
+	RemoveOrphan(ctx context.Context, o Orphan) error
+}
+
+// Orphan is a shared resource of ours that serves nothing.
+type Orphan struct {
+	Kind string // container, volume, image, network, directory
+	Name string
+	Ref  string // the engine's id
+	Why  string // for people: "no sidecar uses it"
+	Size int64  // bytes; 0 means unknown
 }
 
 // ExecRequest is one command in a bottle.
 type ExecRequest struct {
 	Argv           []string
 	Stdin          io.Reader // nil means empty
-	Stdout, Stderr io.Writer // required
+	Stdout, Stderr io.Writer // required; Stderr is unused with a Terminal
+	// Session names a session that a bottle has once: while it lives, another
+	// of its name is refused with ErrSessionBusy. "" means none.
+	Session string
+	// Terminal gives the command a terminal of its own; nil means pipes.
+	Terminal *Terminal
 }
+
+// Terminal is the terminal that a command gets.
+type Terminal struct {
+	Type   string // TERM
+	Size   Size
+	Resize <-chan Size // nil means that the size never changes
+}
+
+// Size of a terminal, in characters.
+type Size struct{ Rows, Cols uint16 }
+
+// ErrSessionBusy says that a session of that name lives.
+var ErrSessionBusy = errors.New("a session of this name is attached already")
 
 // LogRequest selects what Logs copies.
 type LogRequest struct {

@@ -1,6 +1,11 @@
 package egress
 
-import "encoding/json"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+)
 
 // DocumentVersion is the version of Document that this bb writes and reads.
 const DocumentVersion = 1
@@ -44,6 +49,32 @@ type StateLine struct {
 	Live    map[string]string `json:"live,omitempty"`
 	// Tokens maps a slot to its digest.
 	Tokens map[string]string `json:"tokens,omitempty"`
+	// Rules is RulesDigest of what is enforced: Live is only repeated, this is
+	// the sidecar's own word.
+	Rules string `json:"rules,omitempty"`
+}
+
+// RulesDigest identifies what a sidecar enforces: the routes, without where
+// they come from, and the extra roots, in hex.
+func RulesDigest(routes []Route, upstreamCA string) string {
+	plain := slices.Clone(routes)
+	for i, r := range plain {
+		plain[i].Source = ""
+		if r.Auth != nil {
+			a := *r.Auth
+			a.TokenRef = "" // known to the host only
+			plain[i].Auth = &a
+		}
+	}
+	b, err := json.Marshal(struct {
+		Routes     []Route
+		UpstreamCA string
+	}{append([]Route{}, plain...), upstreamCA})
+	if err != nil {
+		return "" // times beyond year 9999: unknown
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
 }
 
 // Reply is the control socket's answer to one command.

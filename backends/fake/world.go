@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 )
 
@@ -26,6 +27,8 @@ type File struct {
 	// Faults makes an operation fail with a message, by name of operation or
 	// by "operation instance".
 	Faults map[string]string `json:"faults,omitempty"`
+	// Orphans are shared resources that nothing uses.
+	Orphans []backends.Orphan `json:"orphans,omitempty"`
 	// Next numbers the containers.
 	Next int `json:"next"`
 }
@@ -41,6 +44,10 @@ type Container struct {
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`
+	// Sessions is how many commands run in an agent; Altered is what somebody
+	// did to it by hand. Tests write both.
+	Sessions int      `json:"sessions,omitempty"`
+	Altered  []string `json:"altered,omitempty"`
 }
 
 // Volume is a named volume.

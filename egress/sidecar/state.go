@@ -51,7 +51,7 @@ func (s *state) apply(data []byte) error {
 		return err
 	}
 	shown := redact(doc, slots)
-	line, err := s.configuredLine(shown)
+	line, err := s.configuredLine(shown, egress.RulesDigest(doc.Routes, doc.UpstreamCA))
 	if err != nil {
 		return err
 	}
@@ -84,13 +84,13 @@ func (s *state) instance() string {
 	return s.opts.Instance
 }
 
-func (s *state) configuredLine(doc *egress.Document) ([]byte, error) {
+func (s *state) configuredLine(doc *egress.Document, rules string) ([]byte, error) {
 	digests := make(map[string]string, len(doc.Tokens))
 	for slot, token := range doc.Tokens {
 		digests[slot] = token.Digest
 	}
 	return encodeLine(egress.StateLine{
-		State: egress.StateConfigured, Build: s.opts.Build, Live: doc.Live, Tokens: digests,
+		State: egress.StateConfigured, Build: s.opts.Build, Live: doc.Live, Tokens: digests, Rules: rules,
 	})
 }
 

@@ -82,6 +82,10 @@ type Part struct {
 	Confinement string
 	// Network is the outer network the sidecar was created on.
 	Network string
+	// Altered says how the resource differs from what its own labels say bb
+	// made, where the driver sees that in its list: somebody's hand. An
+	// altered agent is replaced, an altered sidecar made anew.
+	Altered []string
 }
 
 // Foreign is a resource with a name of ours that is not ours.
