@@ -43,6 +43,8 @@ type Options struct {
 	Stop <-chan struct{}
 	// On receives every event, from one goroutine at a time.
 	On func(Event)
+	// KeepFailed leaves what a failed creation made, for a look at it.
+	KeepFailed bool
 }
 
 // Outcome is what happened to one change.
@@ -59,6 +61,9 @@ type Result struct {
 	Skipped []plan.Node
 	// Stopped reports that Stop ended the walk early.
 	Stopped bool
+	// Undone are the instances whose creation failed and of which nothing is
+	// left.
+	Undone []spec.ID
 }
 
 // ErrStopped says that the walk was interrupted before its end.
@@ -68,7 +73,13 @@ var ErrStopped = errors.New("interrupted before everything was done (run bb appl
 func Run(ctx context.Context, p *plan.Plan, do Do, o Options) (Result, error) {
 	w := newWalk(p, do, o)
 	err := w.run(ctx)
-	return w.result(), err
+	r := w.result()
+	if o.KeepFailed || r.Stopped || ctx.Err() != nil {
+		return r, err // the next apply finishes what was begun
+	}
+	undone, left := w.undo(ctx)
+	r.Undone = undone
+	return r, errors.Join(err, left)
 }
 
 // failure is an error with the resource it happened to.

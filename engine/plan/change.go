@@ -54,10 +54,14 @@ const (
 	SidecarLost     Reason = "sidecar_lost"
 	SidecarOutdated Reason = "sidecar_outdated"
 	NetworkChanged  Reason = "network_changed"
+	RulesChanged    Reason = "rules_changed"
+	SidecarAltered  Reason = "sidecar_altered"
+	AgentAltered    Reason = "agent_altered"
 	BackendChanged  Reason = "backend_changed"
 	NotDeclared     Reason = "not_declared"
 	ScaledDown      Reason = "scaled_down"
 	Requested       Reason = "requested"
+	HalfMade        Reason = "half_made"
 	ForeignOwner    Reason = "foreign_owner"
 	ManifestBroken  Reason = "manifest_broken"
 	NotAllowed      Reason = "not_allowed"
@@ -94,8 +98,21 @@ type Change struct {
 	Kept bool
 	// Note says what blocks, for people.
 	Note string
+	// Fresh means that nothing of the instance existed: what a failed creation
+	// leaves of it may be removed again.
+	Fresh bool
+	// Sessions is how many commands run in the agent that this change ends.
+	// Diff does not know: whoever executes asks the driver.
+	Sessions int
 	// renewGate means that the sidecar has to be made, or made anew.
 	renewGate bool
+	// seen and want identify what the change is from and to: see Fingerprint.
+	seen, want string
+}
+
+// Ends reports whether the change ends what runs in the agent.
+func (c *Change) Ends() bool {
+	return c.Action == Replace || c.Action == Remove && !c.Kept
 }
 
 // Op is one driver call.
@@ -133,6 +150,8 @@ type Node struct {
 
 // Plan is the whole difference.
 type Plan struct {
+	// Drift is what changed behind bb's back, sorted by instance.
+	Drift     []Drift
 	Changes   []Change // sorted by instance
 	Nodes     []Node   // in topological order
 	Unchanged int

@@ -23,6 +23,7 @@ var partReasons = []struct {
 func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
 	c := Change{ID: s.ID, Backend: s.Backend, Action: None, Spec: s}
 	o, elsewhere := pick(s.Backend, observed)
+	c.Fresh = len(observed) == 0
 	c.renewGate = !fits(s, o, w)
 	if len(elsewhere) > 0 {
 		c.Action, c.Reasons = Replace, []Reason{BackendChanged}
@@ -71,6 +72,9 @@ func (d *Desired) compareFixed(c *Change, o *Instance, w World) {
 	if w.Confinement != "" && w.Confinement != o.Agent.Confinement {
 		c.Reasons = append(c.Reasons, Confinement)
 	}
+	if len(o.Agent.Altered) > 0 {
+		c.Reasons = append(c.Reasons, AgentAltered)
+	}
 }
 
 func (d *Desired) compareLive(c *Change, o *Instance, w World) {
@@ -85,16 +89,26 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
 		}
 	}
+	if want[spec.PartEgress] == o.State.Live[spec.PartEgress] && !c.renewGate && tampered(c.Spec, o.State) {
+		c.Reasons = append(c.Reasons, RulesChanged)
+		c.Diff = append(c.Diff, diffPart(spec.PartEgress, c.Spec, o.Document)...)
+	}
 	if rotated := d.rotated(c.Spec, o.State); len(rotated) > 0 {
 		c.Reasons = append(c.Reasons, TokenRotated)
 		c.Diff = append(c.Diff, rotated...)
 	}
 }
 
+// tampered reports whether a sidecar enforces something else than it claims:
+// somebody gave it a document of their own. One that does not say is believed.
+func tampered(s *spec.Spec, state *egress.StateLine) bool {
+	return state.Rules != "" && state.Rules != egress.RulesDigest(s.Live.Routes, s.Live.UpstreamCA)
+}
+
 // fits reports whether there is a sidecar, running or not, that is as it should
 // be but for its configuration.
 func fits(s *spec.Spec, o *Instance, w World) bool {
-	return o != nil && o.Sidecar != nil && o.Sidecar.Network == s.Gate.Network &&
+	return o != nil && o.Sidecar != nil && len(o.Sidecar.Altered) == 0 && o.Sidecar.Network == s.Gate.Network &&
 		(w.SidecarImage == "" || o.Sidecar.Image == w.SidecarImage)
 }
 
@@ -109,6 +123,9 @@ func compareGate(c *Change, o *Instance, w World) {
 	}
 	if w.SidecarImage != "" && o.Sidecar.Image != w.SidecarImage {
 		c.Reasons = append(c.Reasons, SidecarOutdated)
+	}
+	if len(o.Sidecar.Altered) > 0 {
+		c.Reasons = append(c.Reasons, SidecarAltered)
 	}
 	if o.Sidecar.Network != c.Spec.Gate.Network {
 		c.Reasons = append(c.Reasons, NetworkChanged)

@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Destroy plans the removal of every instance of the scopes, or of the named
 // agents' instances only. Names are agents or instances: "dev" or "dev_2".
@@ -17,14 +14,22 @@ func Destroy(worlds []World, scopes, names []string) *Plan {
 			if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {
 				continue
 			}
-			p.Changes = append(p.Changes, Change{
-				ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested},
-			})
+			c := Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested}}
+			c.identify(nil, []Instance{o})
+			p.Changes = append(p.Changes, c)
 		}
 	}
-	slices.SortFunc(p.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.ID.String(), b.ID.String()), cmp.Compare(a.Backend, b.Backend))
-	})
+	p.sort()
+	schedule(p, nil)
+	return p
+}
+
+// Undo plans the removal of what a failed creation left of these changes.
+func Undo(changes []Change) *Plan {
+	p := &Plan{}
+	for _, c := range changes {
+		p.Changes = append(p.Changes, Change{ID: c.ID, Backend: c.Backend, Action: Remove, Reasons: []Reason{HalfMade}})
+	}
 	schedule(p, nil)
 	return p
 }

@@ -32,7 +32,12 @@ type Desired struct {
 	// Digests maps instance name and slot to the digest of the token's value
 	// on the host; absent means unknown, which is not a change.
 	Digests map[string]map[string]string
-	Prune   bool
+	// Prune removes what no manifest declares; without it, only what Pruned
+	// names, since a person did.
+	Prune  bool
+	Pruned []spec.ID
+	// Version is this bb's, to tell what another one made.
+	Version string
 }
 
 // Agent names an agent of a scope.
@@ -49,12 +54,17 @@ func Diff(d Desired, worlds []World) *Plan {
 		worldOf[w.Backend] = w
 		for _, f := range w.Foreign {
 			foreign[w.Backend+"\x00"+f.Name] = f
-			if f.Labels != "" {
-				p.Notes = append(p.Notes, diag.Diagnostic{
-					Severity: diag.Warning, Message: f.String(),
-					Hint: "bb leaves it alone: rename it back, or remove it",
-				})
+			if f.Labels == "" {
+				continue
 			}
+			if r, ok := d.renamed(f, w.Backend); ok {
+				p.Drift = append(p.Drift, r)
+				continue
+			}
+			p.Notes = append(p.Notes, diag.Diagnostic{
+				Severity: diag.Warning, Message: f.String(),
+				Hint: "bb leaves it alone: rename it back, or remove it",
+			})
 		}
 		if w.SharedNetwork == "foreign" {
 			p.Notes = append(p.Notes, diag.Diagnostic{
@@ -82,20 +92,61 @@ func Diff(d Desired, worlds []World) *Plan {
 			})
 			continue
 		}
-		p.add(d.compare(s, observed[s.ID], worldOf[s.Backend]))
+		c := d.compare(s, observed[s.ID], worldOf[s.Backend])
+		o, _ := pick(s.Backend, observed[s.ID])
+		p.Drift = append(p.Drift, d.drift(&c, o)...)
+		p.add(c)
 	}
 	for _, instances := range found {
 		for _, o := range instances {
 			p.add(d.undeclared(o))
 		}
 	}
-	slices.SortFunc(p.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.ID.Agent, b.ID.Agent), len(a.ID.Replica)-len(b.ID.Replica),
-			cmp.Compare(a.ID.Replica, b.ID.Replica), cmp.Compare(a.ID.Scope, b.ID.Scope), cmp.Compare(a.Backend, b.Backend))
-	})
+	p.settleRenamed()
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		c.identify(d.Hash, observed[c.ID])
+	}
+	p.sort()
 	schedule(p, observed)
-	p.Notes.Sort()
 	return p
+}
+
+func (p *Plan) sort() {
+	slices.SortFunc(p.Changes, func(a, b Change) int {
+		return cmp.Or(compareIDs(a.ID, b.ID), cmp.Compare(a.Backend, b.Backend))
+	})
+	slices.SortStableFunc(p.Drift, func(a, b Drift) int {
+		return cmp.Or(compareIDs(a.ID, b.ID), cmp.Compare(a.Backend, b.Backend))
+	})
+	p.Notes.Sort()
+}
+
+// compareIDs orders replicas as people count.
+func compareIDs(a, b spec.ID) int {
+	return cmp.Or(cmp.Compare(a.Agent, b.Agent), len(a.Replica)-len(b.Replica),
+		cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Scope, b.Scope))
+}
+
+// settleRenamed fills in what is done about instances whose container has
+// another name now; that it is missing need not be said twice.
+func (p *Plan) settleRenamed() {
+	renamed := map[spec.ID]bool{}
+	for i := range p.Drift {
+		if d := &p.Drift[i]; d.Kind == AgentRenamed {
+			d.Then, renamed[d.ID] = p.actionOf(d.ID), true
+		}
+	}
+	p.Drift = slices.DeleteFunc(p.Drift, func(d Drift) bool { return d.Kind == AgentMissing && renamed[d.ID] })
+}
+
+func (p *Plan) actionOf(id spec.ID) Action {
+	for _, c := range p.Changes {
+		if c.ID == id {
+			return c.Action
+		}
+	}
+	return None
 }
 
 // index groups the observed instances by identity: one may exist on several
@@ -150,7 +201,7 @@ func (d *Desired) undeclared(o Instance) Change {
 		c.Reasons = []Reason{ScaledDown} // declared: needs no --prune
 		return c
 	}
-	c.Reasons, c.Kept = []Reason{NotDeclared}, !d.Prune
+	c.Reasons, c.Kept = []Reason{NotDeclared}, !d.Prune && !slices.Contains(d.Pruned, o.ID)
 	return c
 }
 

@@ -12,6 +12,7 @@ const FormatVersion = "1"
 // JSON is the machine form of a plan. Text is rendered from the same plan.
 type JSON struct {
 	FormatVersion string       `json:"format_version"`
+	Drift         []JSONDrift  `json:"drift"`
 	Changes       []JSONChange `json:"changes"`
 	Summary       Summary      `json:"summary"`
 	Diagnostics   diag.List    `json:"diagnostics"`
@@ -25,6 +26,18 @@ type JSONChange struct {
 	Reasons []Reason    `json:"reasons"`
 	Diff    []FieldDiff `json:"diff"`
 	Note    string      `json:"note,omitempty"`
+	// Sessions counts the commands in the agent that the change would end.
+	Sessions int `json:"sessions,omitempty"`
+}
+
+// JSONDrift is one thing that changed behind bb's back.
+type JSONDrift struct {
+	ID      string    `json:"id"`
+	Backend string    `json:"backend"`
+	Kind    DriftKind `json:"kind"`
+	Text    string    `json:"text"`
+	// Actions are what apply does about it.
+	Actions []string `json:"actions"`
 }
 
 // Summary counts changes by action. A start is counted as an update.
@@ -56,13 +69,16 @@ func (p *Plan) Summary() Summary {
 // JSON returns the machine form; notes are joined with more diagnostics.
 func (p *Plan) JSON(more diag.List) JSON {
 	j := JSON{
-		FormatVersion: FormatVersion, Changes: []JSONChange{}, Summary: p.Summary(),
+		FormatVersion: FormatVersion, Drift: []JSONDrift{}, Changes: []JSONChange{}, Summary: p.Summary(),
 		Diagnostics: append(append(diag.List{}, more...), p.Notes...),
+	}
+	for _, d := range p.Drift {
+		j.Drift = append(j.Drift, JSONDrift{d.ID.String(), d.Backend, d.Kind, d.Text, d.Then.Words()})
 	}
 	for _, c := range p.Changes {
 		j.Changes = append(j.Changes, JSONChange{
 			ID: c.ID.String(), Backend: c.Backend, Actions: c.Action.Words(),
-			Reasons: c.Reasons, Diff: append([]FieldDiff{}, c.Diff...), Note: c.Note,
+			Reasons: c.Reasons, Diff: append([]FieldDiff{}, c.Diff...), Note: c.Note, Sessions: c.Sessions,
 		})
 	}
 	return j

@@ -25,6 +25,26 @@ type app struct {
 	g              *grammar
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	// screen is stderr while something is under way.
+	screen *view.Screen
+}
+
+// progress shows what an apply does; who calls it closes it.
+func (a *app) progress() *view.Progress { return view.NewProgress(a.screen) }
+
+// width measures the terminal behind w; nil where nothing can be redrawn.
+func width(w io.Writer) func() int {
+	f, ok := w.(*os.File)
+	if !ok || !isTerminal(f) || os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" {
+		return nil
+	}
+	return func() int {
+		columns, _, err := term.GetSize(int(f.Fd()))
+		if err != nil || columns < 20 {
+			return 80
+		}
+		return columns
+	}
 }
 
 func (a *app) style(w io.Writer) view.Style {

@@ -2,25 +2,21 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/bot-bottle/bb/backends"
-	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/apply"
 	"github.com/bot-bottle/bb/engine/diag"
-	"github.com/bot-bottle/bb/engine/lock"
 	"github.com/bot-bottle/bb/engine/plan"
-	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
 
 type applyCmd struct {
-	Agents      []string      `arg:"" optional:"" help:"Only these agents."`
-	Yes         bool          `short:"y" help:"Do not ask. Never stands for --prune."`
+	Agents      []string      `arg:"" optional:"" help:"Only these agents; or the file of one saved plan."`
+	Yes         bool          `short:"y" help:"Do not ask. Never stands for --prune or --force."`
 	Prune       bool          `help:"Also remove bottles that no manifest declares."`
+	Force       bool          `help:"Also replace and remove bottles in which commands run."`
+	KeepFailed  bool          `help:"Leave what a failed creation made, for a look at it."`
 	JSON        bool          `help:"Print one JSON event a line."`
 	Parallel    int           `help:"Operations at once." default:"4"`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
@@ -31,11 +27,21 @@ func (c *applyCmd) Validate() error {
 	if c.Parallel < 1 {
 		return errors.New("--parallel is the number of operations at once: 1 or more")
 	}
+	if len(c.Agents) > 1 {
+		for _, a := range c.Agents {
+			if isPlanFile(a) {
+				return errors.New("a saved plan says itself which agents it is for: name it alone")
+			}
+		}
+	}
 	return nil
 }
 
 // Run plans, asks, plans again under the lock, and executes.
 func (c *applyCmd) Run(ctx context.Context, a *app) error {
+	if len(c.Agents) == 1 && isPlanFile(c.Agents[0]) {
+		return c.saved(ctx, a, c.Agents[0])
+	}
 	p, err := a.planning(c.Agents, state.Open)
 	if err != nil {
 		return err
@@ -44,99 +50,89 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if !c.JSON || !c.Yes {
-		if err := p.print(false); err != nil {
-			return err
-		}
+	if err := c.show(p); err != nil {
+		return err
+	}
+	if err := p.offerPruning(ctx, c.Yes); err != nil {
+		return err
 	}
 	if len(p.plan.Nodes) == 0 {
-		if c.JSON {
-			if err := p.summarize(apply.Result{Summary: plan.Summary{Unchanged: p.plan.Unchanged}}, executeOptions{json: true}); err != nil {
-				return err
-			}
-		}
-		return blocked(p.plan)
+		return c.nothing(p)
 	}
 	if _, err := p.allSecrets(); err != nil {
 		return err // before the prompt: a yes must be worth something
 	}
+	if err := p.consent("apply", c.Yes, c.Force); err != nil {
+		return err
+	}
 	if err := a.confirm(c.Yes, "Apply these changes?"); err != nil {
 		return err
 	}
-	return p.execute(ctx, executeOptions{
-		operation: "apply", json: c.JSON, parallel: c.Parallel, wait: c.LockTimeout, shown: !c.Yes,
-	})
+	o := c.options()
+	if !c.Yes {
+		o.agreed = p.plan.Fingerprint()
+	}
+	return p.execute(ctx, o)
 }
 
-type executeOptions struct {
-	operation string
-	json      bool
-	parallel  int
-	wait      time.Duration
-	// shown means that a person said yes to the plan as it was.
-	shown bool
-	// replan is nil where the plan does not come from manifests.
-	replan func(context.Context) error
+// show prints the plan, except where only events are wanted.
+func (c *applyCmd) show(p *planning) error {
+	if c.JSON && c.Yes {
+		return nil
+	}
+	return p.print(false)
 }
 
-// execute takes the lock, makes sure the plan still holds, and walks it.
-func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
-	for _, scope := range p.scopes.all() { // always in this order
-		held, busy := lock.Acquire(ctx, p.state.Dir, scope, o.operation, o.wait, func(h lock.Holder) {
-			fmt.Fprintf(p.app.stderr, "waiting for another bb: %s (pid %d)\n", h.Operation, h.PID)
-		})
-		if busy != nil {
-			return busy
+func (c *applyCmd) options() executeOptions {
+	return executeOptions{
+		operation: "apply", json: c.JSON, parallel: c.Parallel, wait: c.LockTimeout, keepFailed: c.KeepFailed,
+	}
+}
+
+// nothing ends an apply that has nothing to do.
+func (c *applyCmd) nothing(p *planning) error {
+	if c.JSON {
+		r := apply.Result{Summary: plan.Summary{Unchanged: p.plan.Unchanged}}
+		if err := p.summarize(r, executeOptions{json: true}); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, held.Release()) }()
 	}
-	before := p.plan.String()
-	again := p.look
-	if o.replan != nil {
-		again = o.replan
-	}
-	if err := again(ctx); err != nil {
-		return err
-	}
-	if o.shown && p.plan.String() != before {
-		return diag.Errorf("the world changed since the plan was shown").WithHint("run bb %s again", o.operation)
-	}
-	return p.walk(ctx, o)
+	return blocked(p.plan)
 }
 
-// walk executes the plan under signals, and reports what finished.
-func (p *planning) walk(ctx context.Context, o executeOptions) error {
-	secrets, err := p.allSecrets()
+// saved executes a plan that bb plan --out wrote. The file is the consent: it
+// holds exactly as long as bb would plan the same again.
+func (c *applyCmd) saved(ctx context.Context, a *app, file string) error {
+	s, err := readPlan(file)
 	if err != nil {
 		return err
 	}
-	ctx, stop, release := p.app.interrupts(ctx)
-	defer release()
-	progress := view.NewProgress(p.app.stderr)
-	defer progress.Close()
-	on := progress.On
-	if o.json {
-		on = view.JSONProgress(p.app.stdout)
+	if c.Prune {
+		return diag.Errorf("a saved plan says itself what is pruned").WithHint("bb plan --prune --out FILE")
 	}
-	do := func(ctx context.Context, n plan.Node) error {
-		return p.do(ctx, n, secrets[n.Instance])
-	}
-	r, failed := apply.Run(ctx, p.plan, do, apply.Options{Parallel: o.parallel, Stop: stop, On: on})
-	if err := p.summarize(r, o); err != nil {
+	p, err := a.planning(s.Agents, state.Open)
+	if err != nil {
 		return err
 	}
-	if r.Stopped {
-		for _, e := range unjoin(failed) {
-			if !errors.Is(e, context.Canceled) && !errors.Is(e, apply.ErrStopped) {
-				fmt.Fprintln(p.app.stderr, place("", e.Error()))
-			}
-		}
-		return exitError{exitInterrupted, apply.ErrStopped.Error()}
+	p.prune = s.Prune
+	if err := p.look(ctx); err != nil {
+		return err
 	}
-	if failed != nil {
-		return failed
+	if err := s.holds(p); err != nil {
+		return err
 	}
-	return blocked(p.plan)
+	if err := c.show(p); err != nil {
+		return err
+	}
+	if len(p.plan.Nodes) == 0 {
+		return c.nothing(p)
+	}
+	if err := p.consent("apply", true, c.Force); err != nil {
+		return err
+	}
+	o := c.options()
+	o.agreed = s.Fingerprint
+	return p.execute(ctx, o)
 }
 
 // blocked fails a command that could not do all that its plan says.
@@ -145,35 +141,4 @@ func blocked(p *plan.Plan) error {
 		return diag.Errorf("blocked bottles: %d", n).WithHint("the plan above says by what")
 	}
 	return nil
-}
-
-// do performs one node. What all scopes share is made under a lock of the
-// user: engines accept several networks of one name.
-func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) (err error) {
-	if n.Op == plan.OpPrepare {
-		held, busy := lock.Acquire(ctx, p.state.Dir, "shared", "prepare", 10*time.Minute, nil)
-		if busy != nil {
-			return busy
-		}
-		defer func() { err = errors.Join(err, held.Release()) }()
-	}
-	return backends.Do(ctx, p.drivers[n.Backend], n, secrets)
-}
-
-// summarize prints the counts of what finished, and what was skipped.
-func (p *planning) summarize(r apply.Result, o executeOptions) error {
-	if o.json {
-		return json.NewEncoder(p.app.stdout).Encode(struct {
-			Type    string       `json:"type"`
-			Summary plan.Summary `json:"summary"`
-			Stopped bool         `json:"interrupted,omitempty"`
-		}{"summary", r.Summary, r.Stopped})
-	}
-	for _, out := range r.Outcomes {
-		if out.Status == apply.Skipped && (out.Change.Action != plan.Blocked) && !out.Change.Kept {
-			fmt.Fprintf(p.app.stderr, "%s: skipped\n", out.Change.ID)
-		}
-	}
-	_, err := fmt.Fprintln(p.app.stdout, view.Summary("Applied", r.Summary, r.Summary.Unchanged))
-	return err
 }

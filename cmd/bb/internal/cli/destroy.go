@@ -14,7 +14,8 @@ import (
 
 type destroyCmd struct {
 	Agents      []string      `arg:"" optional:"" help:"Only these agents."`
-	Yes         bool          `short:"y" help:"Do not ask."`
+	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
+	Force       bool          `help:"Also bottles in which commands run."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
 }
 
@@ -31,7 +32,9 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	known := names(p.plan)
-	p.plan = plan.Destroy(p.seen, p.scopes.all(), c.Agents)
+	if err := p.see(ctx, c.Agents); err != nil {
+		return err
+	}
 	if p.plan.Empty() && len(c.Agents) > 0 {
 		return unknownBottle(strings.Join(c.Agents, " "), known)
 	}
@@ -42,13 +45,20 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	if err := view.Plan(a.stdout, p.plan, a.style(a.stdout)); err != nil {
 		return err
 	}
+	if err := p.consent("destroy", c.Yes, c.Force); err != nil {
+		return err
+	}
 	if err := a.confirm(c.Yes, "Destroy these bottles and what is in them?"); err != nil {
 		return err
 	}
-	return p.execute(ctx, executeOptions{
-		operation: "destroy", wait: c.LockTimeout, shown: !c.Yes,
+	o := executeOptions{
+		operation: "destroy", wait: c.LockTimeout,
 		replan: func(ctx context.Context) error { return p.see(ctx, c.Agents) },
-	})
+	}
+	if !c.Yes {
+		o.agreed = p.plan.Fingerprint()
+	}
+	return p.execute(ctx, o)
 }
 
 // running is a planning without manifests: the scopes, what the drivers see,
@@ -82,7 +92,7 @@ func (p *planning) see(ctx context.Context, agents []string) (err error) {
 		return err
 	}
 	p.plan = plan.Destroy(p.seen, p.scopes.all(), agents)
-	return nil
+	return p.ends(ctx)
 }
 
 // instance finds one running or stopped instance by the name that lists show.

@@ -54,10 +54,10 @@ func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 		}
 		o := docker.Options{
 			Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
-			BaseImage: a.g.BaseImage, BuildCA: ca, Private: st.Dir, Log: a.stderr,
+			BaseImage: a.g.BaseImage, BuildCA: ca, Private: st.Dir, Log: a.screen,
 		}
 		if a.g.Verbose {
-			o.Output = a.stderr
+			o.Output = a.screen
 		}
 		return docker.New(o)
 	case "fake":

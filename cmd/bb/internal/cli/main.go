@@ -94,7 +94,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	g.Home = cmp.Or(g.Home, "~/.bot-bottle") // also for an empty BB_HOME
-	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr, screen: view.NewScreen(stderr, width(stderr))}
 	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA} {
 		if *path, err = expandHome(*path); err != nil {
 			return report(err, stderr)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -23,7 +24,12 @@ type planning struct {
 	drivers drivers
 	want    []string
 	prune   bool
+	pruned  []spec.ID // what a person named
 	plan    *plan.Plan
+	// mayEnd and endAll say which agents may be removed while commands run in
+	// them: somebody was asked, or forces it.
+	mayEnd map[spec.ID]bool
+	endAll bool
 	// seen is what running observed.
 	seen []plan.World
 	// asked are values that a person gave, kept for this command only.
@@ -59,12 +65,12 @@ func (p *planning) look(ctx context.Context) error {
 	if p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
-	return nil
+	return p.ends(ctx)
 }
 
 func (p *planning) desired() plan.Desired {
 	d := plan.Desired{
-		Specs: p.specs, Scopes: p.scopes.all(), Prune: p.prune,
+		Specs: p.specs, Scopes: p.scopes.all(), Prune: p.prune, Pruned: p.pruned, Version: Version,
 		Broken:  p.fleet.BrokenAgents,
 		Hash:    func(s *spec.Spec) (string, string) { return s.Hash(p.state.Key), s.FixedJSON(p.state.Key) },
 		Digests: map[string]map[string]string{},
@@ -97,24 +103,43 @@ func (p *planning) desired() plan.Desired {
 func (p *planning) documents(ctx context.Context, worlds []plan.World) bool {
 	differs := map[spec.ID]bool{}
 	for _, c := range p.plan.Changes {
-		if slices.Contains(c.Reasons, plan.EgressChanged) {
+		if slices.Contains(c.Reasons, plan.EgressChanged) || slices.Contains(c.Reasons, plan.RulesChanged) {
 			differs[c.ID] = true
 		}
 	}
+	var work []func() error
 	for _, w := range worlds {
 		for i := range w.Instances {
-			o := &w.Instances[i]
-			if !differs[o.ID] {
-				continue
-			}
-			raw, err := p.drivers[w.Backend].Control(ctx, o.ID, "get")
-			var reply egress.Reply
-			if err == nil && json.Unmarshal(raw, &reply) == nil {
-				o.Document = reply.Document // else the plan says only that it differs
+			if o := &w.Instances[i]; differs[o.ID] {
+				work = append(work, func() error {
+					raw, err := p.drivers[w.Backend].Control(ctx, o.ID, "get")
+					var reply egress.Reply
+					if err == nil && json.Unmarshal(raw, &reply) == nil {
+						o.Document = reply.Document
+					}
+					return nil // without it the plan says only that it differs
+				})
 			}
 		}
 	}
+	_ = atOnce(work)
 	return len(differs) > 0
+}
+
+// atOnce runs what only looks, a few at a time, and joins the errors.
+func atOnce(work []func() error) error {
+	slots := make(chan struct{}, 8)
+	errs := make([]error, len(work))
+	var wg sync.WaitGroup
+	for i, f := range work {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = f()
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // hostValue looks a token reference or a host variable up.

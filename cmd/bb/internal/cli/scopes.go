@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,16 @@ func (s scopes) all() []string {
 
 func (s scopes) byManifest() map[manifest.Scope]string {
 	return map[manifest.Scope]string{manifest.ScopeHome: s.home, manifest.ScopeRepository: s.repo}
+}
+
+// remember notes where each scope is declared, so that a cleanup can tell a
+// directory that is gone.
+func (s scopes) remember(st *state.State, home string) error {
+	err := st.RememberScope(s.home, home)
+	if s.repo != "" {
+		err = errors.Join(err, st.RememberScope(s.repo, s.root))
+	}
+	return err
 }
 
 // homeExists comes before anything is written: a home that is not there is a

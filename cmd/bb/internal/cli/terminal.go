@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -26,12 +26,28 @@ func (a *app) ask(question, hint string) error {
 	if !isTerminal(a.stdin) {
 		return diag.Errorf("there is no terminal to ask on").WithHint("%s", hint)
 	}
-	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if word := strings.ToLower(strings.TrimSpace(answer)); err != nil || word != "y" && word != "yes" {
+	answer, err := a.line(question + " [y/N] ")
+	if word := strings.ToLower(answer); err != nil || word != "y" && word != "yes" {
 		return exitError{exitFailed, "nothing was done"}
 	}
 	return nil
+}
+
+// line asks for one line. It reads no further: the next question, or a program
+// that gets the terminal, has the rest.
+func (a *app) line(question string) (string, error) {
+	fmt.Fprint(a.stderr, view.Escape(question))
+	var answer []byte
+	for b := make([]byte, 1); ; {
+		n, err := a.stdin.Read(b)
+		if n == 1 && b[0] == '\n' {
+			return strings.TrimSpace(string(answer)), nil
+		}
+		answer = append(answer, b[:n]...)
+		if err != nil {
+			return "", exitError{exitFailed, "nothing was done"}
+		}
+	}
 }
 
 // untilSignal ends with the first signal: for commands whose work is somebody
@@ -57,7 +73,7 @@ func (a *app) interrupts(ctx context.Context) (context.Context, <-chan struct{},
 	go func() {
 		select {
 		case <-signals:
-			fmt.Fprintln(a.stderr, "bb: stopping after what is under way (once more to stop at once)")
+			fmt.Fprintln(a.screen, "bb: stopping after what is under way (once more to stop at once)")
 			close(stop)
 		case <-ctx.Done():
 			return

@@ -23,6 +23,7 @@ type Style struct {
 // scripts read it.
 func Plan(w io.Writer, p *plan.Plan, st Style) error {
 	var b strings.Builder
+	st.drift(&b, p.Drift)
 	if p.Empty() {
 		fmt.Fprintf(&b, "No changes. %s\n", matches(p.Unchanged))
 		_, err := io.WriteString(w, b.String())
@@ -78,6 +79,9 @@ func (st Style) change(b *strings.Builder, c plan.Change) {
 	case c.Note != "":
 		detail(b, c.Note)
 	}
+	if c.Sessions > 0 {
+		detail(b, "in use: "+Running(c.Sessions))
+	}
 	for _, d := range c.Diff {
 		detail(b, difference(d))
 	}
@@ -101,6 +105,10 @@ var phrases = map[plan.Reason]string{
 	plan.ForeignOwner:    "blocked",
 	plan.ManifestBroken:  "blocked",
 	plan.NotAllowed:      "blocked",
+	plan.HalfMade:        "half-made",
+	plan.RulesChanged:    "its sidecar enforces other rules than it was given",
+	plan.SidecarAltered:  "its sidecar was altered (the agent stays)",
+	plan.AgentAltered:    "altered by hand",
 	plan.BackendChanged:  "backend",
 	plan.NetworkChanged:  "egress.network (the agent stays)",
 	plan.ImageChanged:    "image",
@@ -108,6 +116,14 @@ var phrases = map[plan.Reason]string{
 	plan.IdentityChanged: "git_user",
 	plan.PromptChanged:   "prompt (acts at the next attach)",
 	plan.SkillsChanged:   "skills",
+}
+
+// Running counts the commands that somebody runs in an agent.
+func Running(sessions int) string {
+	if sessions == 1 {
+		return "1 command runs in it"
+	}
+	return fmt.Sprintf("%d commands run in it", sessions)
 }
 
 // headline names what changes: fields for a changed spec, else the reason.

@@ -33,14 +33,16 @@ const quick = 2 * time.Second
 // patience is after how long an operation under way is told, again and again.
 const patience = 10 * time.Second
 
-// Progress tells what takes long and what failed, one line each.
+// Progress tells what is under way, what took long and what failed: on a
+// terminal in lines that are redrawn, elsewhere in one line each.
 type Progress struct {
 	mu      sync.Mutex
-	w       io.Writer
+	screen  *Screen
 	now     func() time.Time
 	running map[int]started // by node
 	told    map[string]bool
 	stop    chan struct{}
+	stopped sync.WaitGroup
 }
 
 type started struct {
@@ -48,37 +50,66 @@ type started struct {
 	at   time.Time
 }
 
-// NewProgress writes to w until Close.
-func NewProgress(w io.Writer) *Progress {
-	p := &Progress{w: w, now: time.Now, running: map[int]started{}, told: map[string]bool{}, stop: make(chan struct{})}
-	go func() {
-		tick := time.NewTicker(patience)
+// refresh is how often a terminal is redrawn.
+const refresh = 100 * time.Millisecond
+
+// NewProgress writes to the screen until Close.
+func NewProgress(screen *Screen) *Progress {
+	p := &Progress{screen: screen, now: time.Now, running: map[int]started{}, told: map[string]bool{}, stop: make(chan struct{})}
+	every, show := patience, p.still
+	if screen.Redraws() {
+		every, show = refresh, p.redraw
+	}
+	p.stopped.Go(func() {
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				p.still()
+				show()
 			case <-p.stop:
 				return
 			}
 		}
-	}()
+	})
 	return p
 }
 
 // Close ends the reports of what is under way.
-func (p *Progress) Close() { close(p.stop) }
+func (p *Progress) Close() {
+	close(p.stop)
+	p.stopped.Wait()
+	p.screen.Live(nil)
+}
 
 // still tells what has been under way for long, in the order of the plan.
 func (p *Progress) still() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(p.running)) {
-		s := p.running[id]
+	for _, s := range p.underWay() {
 		if took := p.now().Sub(s.at); took >= patience/2 {
-			fmt.Fprintf(p.w, "%s: still %s... [%s]\n", s.node.Resource(), doing[s.node.Op], took.Round(time.Second))
+			fmt.Fprintf(p.screen, "%s: still %s... [%s]\n", s.node.Resource(), doing[s.node.Op], took.Round(time.Second))
 		}
 	}
+}
+
+// redraw shows what is under way now.
+func (p *Progress) redraw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var lines []string
+	for _, s := range p.underWay() {
+		lines = append(lines, fmt.Sprintf("  %s: %s... %.1fs", s.node.Resource(), doing[s.node.Op], p.now().Sub(s.at).Seconds()))
+	}
+	p.screen.Live(lines)
+}
+
+func (p *Progress) underWay() []started {
+	var list []started
+	for _, id := range slices.Sorted(maps.Keys(p.running)) {
+		list = append(list, p.running[id])
+	}
+	return list
 }
 
 // On takes one event of an apply.
@@ -94,14 +125,14 @@ func (p *Progress) On(e apply.Event) {
 	switch e.Status {
 	case apply.Done:
 		if e.Elapsed >= quick {
-			fmt.Fprintf(p.w, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))
+			fmt.Fprintf(p.screen, "%s: %s took %s\n", who, doing[e.Node.Op], e.Elapsed.Round(100*time.Millisecond))
 		}
 		if word := finished[e.Node.Op]; word != "" && !p.told[who+word] {
 			p.told[who+word] = true // a claim behind a provision says nothing new
-			fmt.Fprintf(p.w, "%s: %s\n", who, word)
+			fmt.Fprintf(p.screen, "%s: %s\n", who, word)
 		}
 	case apply.Failed:
-		fmt.Fprintf(p.w, "%s: %s failed\n", who, doing[e.Node.Op])
+		fmt.Fprintf(p.screen, "%s: %s failed\n", who, doing[e.Node.Op])
 	}
 }
 

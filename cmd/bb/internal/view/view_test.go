@@ -154,7 +154,7 @@ func TestColorOnlyWhenAsked(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
-	p := NewProgress(&b)
+	p := NewProgress(NewScreen(&b, nil))
 	defer p.Close()
 	clock := time.Unix(0, 0)
 	p.now = func() time.Time { return clock }

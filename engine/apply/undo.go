@@ -1,0 +1,47 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// undo removes the instances that this walk began to create and could not
+// finish: what failed leaves nothing that runs, holds a name or costs memory.
+// Instances of which anything existed before are not touched.
+func (w *walk) undo(ctx context.Context) ([]spec.ID, error) {
+	var half []plan.Change
+	for _, c := range w.plan.Changes {
+		if c.Action == plan.Create && c.Fresh && w.begunOnly(c) {
+			half = append(half, c)
+		}
+	}
+	if len(half) == 0 {
+		return nil, nil
+	}
+	again := newWalk(plan.Undo(half), w.do, Options{Parallel: w.options.Parallel, On: w.options.On})
+	if err := again.run(ctx); err != nil {
+		return nil, fmt.Errorf("what was begun could not be removed again: %w", err)
+	}
+	var ids []spec.ID
+	for _, c := range half {
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
+// begunOnly reports whether something was done for a change, but not all.
+func (w *walk) begunOnly(c plan.Change) bool {
+	begun, whole := false, true
+	for i, n := range w.plan.Nodes {
+		if n.Instance != c.ID || n.Backend != c.Backend || n.Op == plan.OpEnsureImage {
+			continue
+		}
+		begun = begun || slices.Contains([]Status{Done, Failed}, w.status[i])
+		whole = whole && w.status[i] == Done
+	}
+	return begun && !whole
+}

@@ -1,0 +1,118 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// DriftKind is a stable word for what changed behind bb's back.
+type DriftKind string
+
+// Kinds of drift.
+const (
+	AgentStopped        DriftKind = "agent_stopped"
+	AgentMissing        DriftKind = "agent_missing"
+	AgentTampered       DriftKind = "agent_altered"
+	AgentRenamed        DriftKind = "renamed"
+	SidecarMissing      DriftKind = "sidecar_missing"
+	SidecarStopped      DriftKind = "sidecar_stopped"
+	SidecarUnconfigured DriftKind = "sidecar_unconfigured"
+	SidecarTampered     DriftKind = "sidecar_altered"
+	OtherRules          DriftKind = "rules_changed"
+	ImageMoved          DriftKind = "image_moved"
+	OtherVersion        DriftKind = "other_version"
+)
+
+// Drift is one difference between what bb made and what is there now, that no
+// manifest explains.
+type Drift struct {
+	ID      spec.ID
+	Backend string
+	Kind    DriftKind
+	// Text says what is there now, for people.
+	Text string
+	// Then is what apply does about it.
+	Then Action
+}
+
+// drift compares what is there with what its own labels and state line say bb
+// made. It needs no memory of earlier plans: labels describe creation.
+func (d *Desired) drift(c *Change, o *Instance) []Drift {
+	if o == nil {
+		return nil
+	}
+	var out []Drift
+	found := func(kind DriftKind, format string, args ...any) {
+		out = append(out, Drift{ID: c.ID, Backend: c.Backend, Kind: kind, Text: fmt.Sprintf(format, args...), Then: c.Action})
+	}
+	d.agentDrift(c, o, found)
+	sidecarDrift(c, o, found)
+	if v := d.otherVersion(c, o); v != "" {
+		found(OtherVersion, "made by bb %s, this is %s", v, d.Version)
+	}
+	return out
+}
+
+type finder func(kind DriftKind, format string, args ...any)
+
+func (d *Desired) agentDrift(c *Change, o *Instance, found finder) {
+	switch {
+	case o.Agent == nil:
+		found(AgentMissing, "its container is missing, other parts of it are there")
+		return
+	case !o.Agent.Running:
+		found(AgentStopped, "stopped")
+	}
+	if len(o.Agent.Altered) > 0 {
+		found(AgentTampered, "%s", strings.Join(o.Agent.Altered, "; "))
+	}
+	if i := slices.IndexFunc(c.Diff, func(f FieldDiff) bool { return f.Path == "image" }); i >= 0 {
+		was, _, byName := strings.Cut(c.Diff[i].Old, "@")
+		is, _, _ := strings.Cut(c.Diff[i].New, "@")
+		if byName && was == is {
+			found(ImageMoved, "the name %s stands for another image than it runs", was)
+		}
+	}
+}
+
+func sidecarDrift(c *Change, o *Instance, found finder) {
+	switch {
+	case o.Sidecar == nil:
+		found(SidecarMissing, "its sidecar is gone: it has no way out")
+		return
+	case !o.Sidecar.Running:
+		found(SidecarStopped, "its sidecar is stopped: it has no way out")
+	case !configured(o):
+		found(SidecarUnconfigured, "its sidecar restarted and has no rules: nothing passes")
+	case slices.Contains(c.Reasons, RulesChanged):
+		found(OtherRules, "its sidecar enforces other rules than bb gave it")
+	}
+	if len(o.Sidecar.Altered) > 0 {
+		found(SidecarTampered, "its sidecar: %s", strings.Join(o.Sidecar.Altered, "; "))
+	}
+}
+
+// otherVersion is the version that made what this one makes anew.
+func (d *Desired) otherVersion(c *Change, o *Instance) string {
+	for reason, p := range map[Reason]*Part{SidecarOutdated: o.Sidecar, Confinement: o.Agent} {
+		if slices.Contains(c.Reasons, reason) && p != nil && p.Version != "" && p.Version != d.Version {
+			return p.Version
+		}
+	}
+	return ""
+}
+
+// renamed is the drift of a resource that carries an instance's labels under
+// another name: bb leaves it alone, and makes what is missing.
+func (d *Desired) renamed(f Foreign, backend string) (Drift, bool) {
+	for _, s := range d.Specs {
+		if s.Backend == backend && (f.Labels == s.ID.Name() || f.Labels == s.ID.Sidecar()) {
+			return Drift{ID: s.ID, Backend: backend, Kind: AgentRenamed, Text: f.String() +
+				": bb leaves it alone (rename it back, or remove it)"}, true
+		}
+	}
+	return Drift{}, false
+}
