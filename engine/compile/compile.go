@@ -56,6 +56,16 @@ func Compile(agents []*manifest.Agent, o Options) ([]*spec.Spec, diag.List) {
 	return specs, problems
 }
 
+// AdHoc returns the spec of an instance beside the declared ones, also where
+// an agent declares none.
+func AdHoc(a *manifest.Agent, o Options, replica string) (*spec.Spec, diag.List) {
+	s, problems := one(a, o)
+	if s != nil {
+		s.ID.Replica = replica
+	}
+	return s, problems
+}
+
 func one(a *manifest.Agent, o Options) (*spec.Spec, diag.List) {
 	b := a.Bottle
 	c := &compiler{agent: a, bottle: b, options: o}

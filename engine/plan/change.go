@@ -62,6 +62,7 @@ const (
 	ScaledDown      Reason = "scaled_down"
 	Requested       Reason = "requested"
 	HalfMade        Reason = "half_made"
+	ScopeGone       Reason = "scope_gone"
 	ForeignOwner    Reason = "foreign_owner"
 	ManifestBroken  Reason = "manifest_broken"
 	NotAllowed      Reason = "not_allowed"

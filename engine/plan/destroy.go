@@ -5,16 +5,27 @@ import "slices"
 // Destroy plans the removal of every instance of the scopes, or of the named
 // agents' instances only. Names are agents or instances: "dev" or "dev_2".
 func Destroy(worlds []World, scopes, names []string) *Plan {
+	return Removal(worlds, func(o Instance) Reason {
+		if !slices.Contains(scopes, o.ID.Scope) {
+			return ""
+		}
+		if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {
+			return ""
+		}
+		return Requested
+	})
+}
+
+// Removal plans the removal of every instance that why has a reason for.
+func Removal(worlds []World, why func(Instance) Reason) *Plan {
 	p := &Plan{}
 	for _, w := range worlds {
 		for _, o := range w.Instances {
-			if !slices.Contains(scopes, o.ID.Scope) {
+			reason := why(o)
+			if reason == "" {
 				continue
 			}
-			if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {
-				continue
-			}
-			c := Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested}}
+			c := Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{reason}}
 			c.identify(nil, []Instance{o})
 			p.Changes = append(p.Changes, c)
 		}

@@ -36,6 +36,11 @@ func (s *State) ScopeDir(id string) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
+// ForgetScope drops the record of a scope that has no bottles any more.
+func (s *State) ForgetScope(id string) {
+	_ = os.Remove(s.scopeFile(id)) // one more line of litter harms nobody
+}
+
 // ScopeGone says why nothing declares the bottles of a scope any more, or "".
 func (s *State) ScopeGone(id string) string {
 	dir, err := s.ScopeDir(id)

@@ -79,10 +79,11 @@ func isTerminal(v any) bool {
 
 // compiled is the desired state of the scopes in view.
 type compiled struct {
-	fleet  *manifest.Fleet
-	specs  []*spec.Spec
-	state  *state.State
-	scopes scopes
+	fleet   *manifest.Fleet
+	specs   []*spec.Spec
+	state   *state.State
+	scopes  scopes
+	options compile.Options
 	// unapproved are agents of a repository that nobody allowed.
 	unapproved []*manifest.Agent
 	// warnings are diagnostics that did not stop the command.
@@ -112,17 +113,18 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		return nil, err
 	}
 	home, _ := os.UserHomeDir() // skills are then reported as missing
-	specs, mistakes := compile.Compile(wanted(fleet, want), compile.Options{
+	options := compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
-	})
+	}
+	specs, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
 	problems.Sort()
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return &compiled{
-		fleet: fleet, specs: specs, state: st, scopes: sc,
+		fleet: fleet, specs: specs, state: st, scopes: sc, options: options,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
 }

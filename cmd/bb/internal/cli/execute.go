@@ -23,16 +23,23 @@ type executeOptions struct {
 	parallel   int
 	wait       time.Duration
 	keepFailed bool
+	quiet      bool // no counts of what was done, where all of it went well
 	// agreed is the fingerprint of the plan that somebody said yes to; "" means
 	// that whatever is planned now is wanted.
 	agreed string
+	// scopes are locked; nil means those in view.
+	scopes []string
 	// replan is nil where the plan comes from manifests.
 	replan func(context.Context) error
 }
 
 // execute takes the locks, makes sure the plan still holds, and walks it.
 func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
-	for _, scope := range p.scopes.all() { // always in this order
+	scopes := o.scopes
+	if scopes == nil {
+		scopes = p.scopes.all()
+	}
+	for _, scope := range slices.Sorted(slices.Values(scopes)) { // always in this order
 		held, busy := lock.Acquire(ctx, p.state.Dir, scope, o.operation, o.wait, func(h lock.Holder) {
 			fmt.Fprintf(p.app.stderr, "waiting for another bb: %s (pid %d)\n", h.Operation, h.PID)
 		})
@@ -78,6 +85,9 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 	})
 	progress.Close()
 	p.reportFailures(failed, r)
+	if failed == nil && o.quiet {
+		return blocked(p.plan)
+	}
 	if err := p.summarize(r, o); err != nil {
 		return err
 	}

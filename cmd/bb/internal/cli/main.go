@@ -48,6 +48,7 @@ type grammar struct {
 	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
 	Apply    applyCmd    `cmd:"" help:"Make bottles match their manifests."`
 	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
+	Cleanup  cleanupCmd  `cmd:"" help:"Remove what bb made and nothing uses any more."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`

@@ -106,6 +106,7 @@ var phrases = map[plan.Reason]string{
 	plan.ManifestBroken:  "blocked",
 	plan.NotAllowed:      "blocked",
 	plan.HalfMade:        "half-made",
+	plan.ScopeGone:       "nothing declares it any more",
 	plan.RulesChanged:    "its sidecar enforces other rules than it was given",
 	plan.SidecarAltered:  "its sidecar was altered (the agent stays)",
 	plan.AgentAltered:    "altered by hand",

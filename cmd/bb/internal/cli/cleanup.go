@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+type cleanupCmd struct {
+	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
+	Force       bool          `help:"Also bottles in which commands run."`
+	DryRun      bool          `help:"Only list."`
+	JSON        bool          `help:"List as JSON; removes nothing."`
+	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
+}
+
+// leftover is one line of cleanup: an instance, or what all instances share.
+type leftover struct {
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Why     string `json:"why"`
+	Size    int64  `json:"size,omitempty"`
+}
+
+// Run lists what serves nothing any more, asks once, and removes it.
+func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
+	p, err := a.running(ctx, state.Open)
+	if err != nil {
+		return err
+	}
+	if err := p.orphaned(ctx); err != nil {
+		return err
+	}
+	shared, err := p.drivers.orphans(ctx)
+	if err != nil {
+		return err
+	}
+	list := p.leftovers(shared)
+	if c.JSON {
+		return a.printJSON(list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "Nothing to clean up.")
+		return err
+	}
+	if err := printLeftovers(a, list); err != nil || c.DryRun {
+		return err
+	}
+	if err := p.consent("cleanup", c.Yes, c.Force); err != nil {
+		return err
+	}
+	if err := a.confirm(c.Yes, "Remove all of this?"); err != nil {
+		return err
+	}
+	if len(p.plan.Nodes) > 0 {
+		if err := p.execute(ctx, executeOptions{
+			operation: "cleanup", wait: c.LockTimeout, agreed: p.plan.Fingerprint(), replan: p.orphaned, scopes: p.scopesOf(),
+		}); err != nil {
+			return err
+		}
+		p.forgetScopes()
+	}
+	return p.removeShared(ctx, shared)
+}
+
+// forgetScopes drops the records of directories that are gone, as their
+// bottles are.
+func (p *planning) forgetScopes() {
+	for _, id := range p.scopesOf() {
+		if p.state.ScopeGone(id) != "" {
+			p.state.ForgetScope(id)
+		}
+	}
+}
+
+// orphaned observes, and plans the removal of what is half-made and of what a
+// directory declared that is gone.
+func (p *planning) orphaned(ctx context.Context) error {
+	if err := p.see(ctx, nil); err != nil {
+		return err
+	}
+	p.plan = plan.Removal(p.seen, func(o plan.Instance) plan.Reason {
+		switch {
+		case p.state.ScopeGone(o.ID.Scope) != "":
+			return plan.ScopeGone
+		case o.Agent == nil:
+			return plan.HalfMade
+		}
+		return ""
+	})
+	return p.ends(ctx)
+}
+
+// scopesOf lists the scopes of the plan: each has a lock of its own.
+func (p *planning) scopesOf() []string {
+	ids := map[string]bool{}
+	for _, c := range p.plan.Changes {
+		ids[c.ID.Scope] = true
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
+
+// owned is an orphan and the backend that has it.
+type owned struct {
+	backend string
+	backends.Orphan
+}
+
+func (ds drivers) orphans(ctx context.Context) ([]owned, error) {
+	var out []owned
+	for _, name := range slices.Sorted(maps.Keys(ds)) {
+		list, err := ds[name].Orphans(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range list {
+			out = append(out, owned{name, o})
+		}
+	}
+	return out, nil
+}
+
+func (p *planning) leftovers(shared []owned) []leftover {
+	list := []leftover{}
+	for _, c := range p.plan.Changes {
+		list = append(list, leftover{Kind: "bottle", Name: c.ID.Name(), Backend: c.Backend, Why: p.whyOrphaned(c)})
+	}
+	for _, o := range shared {
+		list = append(list, leftover{Kind: o.Kind, Name: o.Name, Backend: o.backend, Why: o.Why, Size: o.Size})
+	}
+	return list
+}
+
+func (p *planning) whyOrphaned(c plan.Change) string {
+	if gone := p.state.ScopeGone(c.ID.Scope); gone != "" {
+		return gone
+	}
+	return "half-made (bb apply would finish it, if it is still declared)"
+}
+
+func printLeftovers(a *app, list []leftover) error {
+	tw := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
+	fmt.Fprintln(tw, "KIND\tNAME\tBACKEND\tSIZE\tWHY")
+	for _, l := range list {
+		size := "-"
+		if l.Size > 0 {
+			size = fmt.Sprintf("%d MB", (l.Size+999_999)/1_000_000)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.Kind, view.Escape(l.Name), l.Backend, size, view.Escape(l.Why))
+	}
+	return tw.Flush()
+}
+
+// removeShared removes what was shown and still serves nothing.
+func (p *planning) removeShared(ctx context.Context, shown []owned) error {
+	ctx, stop, release := p.app.interrupts(ctx)
+	defer release()
+	var failures []error
+	removed := 0
+	for _, o := range shown {
+		select {
+		case <-stop:
+			return exitError{exitInterrupted, "interrupted before everything was removed"}
+		default:
+		}
+		if err := p.drivers[o.backend].RemoveOrphan(ctx, o.Orphan); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		removed++
+	}
+	if len(shown) > 0 {
+		fmt.Fprintf(p.app.stdout, "Removed %d of %d shared resources.\n", removed, len(shown))
+	}
+	return errors.Join(failures...)
+}
