@@ -25,13 +25,13 @@ func (d *Driver) labels(s *spec.Spec, role string) map[string]string {
 }
 
 // claim returns the container of that name: the one there if it is the same,
-// a new one if there is none or ours is of other labels.
+// a new one if there is none, or ours is of other labels or was altered.
 func (w *File) claim(name string, labels map[string]string) (*Container, error) {
 	if c, ok := w.Containers[name]; ok {
 		if _, _, ours := spec.ParseIdentity(labels[spec.LabelOwner], name, c.Labels); !ours {
 			return nil, notOurs("container", name)
 		}
-		if maps.Equal(c.Labels, labels) {
+		if maps.Equal(c.Labels, labels) && len(c.Altered) == 0 {
 			return c, nil
 		}
 	}
