@@ -30,6 +30,9 @@ type Fixture struct {
 	Exists func(t *testing.T, kind, name string) bool
 	// Stop stops a role behind the driver's back; nil where it cannot.
 	Stop func(t *testing.T, id spec.ID, role string)
+	// Alter does to a role that runs what a driver sees in its list and calls
+	// altered; nil where it cannot be done.
+	Alter func(t *testing.T, id spec.ID, role string)
 	// Runs says that commands really run in a bottle.
 	Runs bool
 }
@@ -53,6 +56,9 @@ func Run(t *testing.T, maker Maker) {
 		{"removal is in parts and may be repeated", removal},
 		{"the sidecar is replaced alone", replaceSidecar},
 		{"foreign resources are reported and survive", foreignResources},
+		{"an altered agent is reported and repaired", alteredAgent},
+		{"an altered sidecar is reported and repaired", alteredSidecar},
+		{"sessions are counted while they run", sessions},
 		{"commands run in the bottle", commands},
 	}
 	for _, tt := range tests {

@@ -59,7 +59,7 @@ func (d *Driver) CreateAgent(ctx context.Context, s *spec.Spec) error {
 	labels[spec.LabelSpecJSON] = s.FixedJSON(d.opts.Key)
 	labels[spec.LabelConfinement] = d.confinement()
 	labels[spec.LabelSource] = source(s)
-	if done, err := d.keepAgent(ctx, s, labels); err != nil || done {
+	if done, err := d.keepAgent(ctx, s, labels, image); err != nil || done {
 		return err
 	}
 	host, err := d.agentHost(ctx, s, b)
@@ -82,19 +82,27 @@ func (d *Driver) CreateAgent(ctx context.Context, s *spec.Spec) error {
 }
 
 // keepAgent reports whether the agent exists as it should be. One that never
-// ran and differs is in the way; one that runs is somebody's work.
-func (d *Driver) keepAgent(ctx context.Context, s *spec.Spec, labels map[string]string) (bool, error) {
+// ran and differs is in the way; one that ran is somebody's work.
+func (d *Driver) keepAgent(ctx context.Context, s *spec.Spec, labels map[string]string, image resolved) (bool, error) {
 	old, err := d.find(ctx, s.ID, spec.RoleAgent)
 	if err != nil || old == nil {
 		return false, err
 	}
 	has := old.Config.Labels
+	why := "exists with another specification"
 	if has[spec.LabelSpec] == labels[spec.LabelSpec] && has[spec.LabelImage] == labels[spec.LabelImage] {
-		return true, nil
+		seen, listed, err := d.look(ctx, old, image)
+		if err != nil {
+			return false, err
+		}
+		altered := seen.agent(s.ID, listed)
+		if len(altered) == 0 {
+			return true, nil
+		}
+		why = "was altered: " + strings.Join(altered, ", ")
 	}
-	if old.State.Status != "created" {
-		return false, diag.Errorf("bottle %s exists with another specification", s.ID.Name()).
-			WithHint("'bb apply' replaces it")
+	if old.State.Status != container.StateCreated {
+		return false, diag.Errorf("bottle %s %s", s.ID.Name(), why).WithHint("'bb apply' replaces it")
 	}
 	return false, d.remove(ctx, old.ID, s.ID.Name())
 }

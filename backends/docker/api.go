@@ -37,8 +37,11 @@ type engineAPI interface {
 	ContainerExecInspect(context.Context, string) (container.ExecInspect, error)
 
 	ImageBuild(context.Context, io.Reader, build.ImageBuildOptions) (build.ImageBuildResponse, error)
+	ImageHistory(context.Context, string, ...client.ImageHistoryOption) ([]image.HistoryResponseItem, error)
 	ImageInspect(context.Context, string, ...client.ImageInspectOption) (image.InspectResponse, error)
+	ImageList(context.Context, image.ListOptions) ([]image.Summary, error)
 	ImagePull(context.Context, string, image.PullOptions) (io.ReadCloser, error)
+	ImageRemove(context.Context, string, image.RemoveOptions) ([]image.DeleteResponse, error)
 
 	NetworkCreate(context.Context, string, network.CreateOptions) (network.CreateResponse, error)
 	NetworkList(context.Context, network.ListOptions) ([]network.Summary, error)

@@ -20,8 +20,8 @@ import (
 // its name says what is in it. A second, empty volume is made when it is
 // full, so that a fill that was cut off is never mistaken for a whole one.
 func binVolume(b binary) string { return "bb-bin-" + b.digest }
-func binMarker(b binary) string { return "bb-bin-" + b.digest + "_full" }
-func binFiller(b binary) string { return "bb-bin-" + b.digest + "_fill" }
+func binMarker(b binary) string { return binVolume(b) + fullSuffix }
+func binFiller(b binary) string { return binVolume(b) + fillSuffix }
 
 // staleFiller is how old a filler is that nobody works with any more.
 const staleFiller = 2 * time.Minute
@@ -32,6 +32,9 @@ func (d *Driver) ensureBinary(ctx context.Context, b binary) error {
 	name := binVolume(b)
 	full, err := d.binaryReady(ctx, b)
 	if err != nil || full {
+		return err
+	}
+	if err := d.dropMarker(ctx, b); err != nil {
 		return err
 	}
 	if err := d.sharedVolume(ctx, name); err != nil {
@@ -63,6 +66,25 @@ func (d *Driver) binaryReady(ctx context.Context, b binary) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// dropMarker removes the marker of a volume that is gone: it would call the
+// next one full before it is.
+func (d *Driver) dropMarker(ctx context.Context, b binary) error {
+	v, err := d.engine.VolumeInspect(ctx, binMarker(b))
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && !isBinary(v.Labels) {
+		return foreign("volume", binMarker(b))
+	}
+	if err == nil {
+		err = d.engine.VolumeRemove(ctx, binMarker(b), false)
+	}
+	if errdefs.IsNotFound(err) {
+		err = nil
+	}
+	return d.wrap(err, "volume %s", binMarker(b))
 }
 
 func isBinary(labels map[string]string) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/build"
 
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // buildJob is one image build.
@@ -41,6 +42,7 @@ func (d *Driver) build(ctx context.Context, j buildJob) error {
 	res, err := d.engine.ImageBuild(ctx, r, build.ImageBuildOptions{
 		Version: build.BuilderV1, Tags: []string{j.tag}, Dockerfile: name,
 		Remove: true, ForceRemove: true, BuildArgs: buildArgs(j.base, os.Getenv),
+		Labels: d.imageLabels(j.tag),
 	})
 	output := &tail{limit: shownLines}
 	if err == nil {
@@ -61,6 +63,14 @@ func (d *Driver) build(ctx context.Context, j buildJob) error {
 		text += "; the build's last lines:\n" + said
 	}
 	return diag.Errorf("%s", text)
+}
+
+// imageLabels mark what was built for a tag. Containers made of the image
+// inherit them: none of these makes a container ours.
+func (d *Driver) imageLabels(tag string) map[string]string {
+	labels := d.shared(spec.RoleImage)
+	labels[spec.LabelImage] = tag
+	return labels
 }
 
 func (d *Driver) writeContext(w io.Writer, name string, j buildJob) error {

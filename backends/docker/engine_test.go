@@ -199,6 +199,18 @@ func TestConformance(t *testing.T) {
 				}
 				return err == nil
 			},
+			Alter: func(t *testing.T, id spec.ID, role string) {
+				name := id.Sidecar()
+				if role == spec.RoleAgent {
+					name = id.Name()
+					if err := c.NetworkDisconnect(t.Context(), "none", name, true); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := c.NetworkConnect(t.Context(), "bridge", name, nil); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Stop: func(t *testing.T, id spec.ID, role string) {
 				name := id.Name()
 				if role == spec.RoleSidecar {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -16,8 +18,10 @@ type resolved struct {
 	label string // what the label bb.image says; "" means unknown
 	use   string // what a container is created from
 	id    string // "" while the engine does not have it
-	job   buildJob
-	needs string // the base image that is missing, if one is
+	// tagged is the image that the tag names now, be it bb's build or not.
+	tagged string
+	job    buildJob
+	needs  string // the base image that is missing, if one is
 }
 
 // resolve computes the name of the image that s should have.
@@ -78,8 +82,8 @@ func (d *Driver) resolveBuild(ctx context.Context, s *spec.Spec, j buildJob, con
 		inputs = append(inputs, from, id)
 	}
 	j.tag = "bb-" + s.Image.Name + ":" + digest12(inputs...)
-	id, err := d.imageID(ctx, j.tag)
-	return resolved{label: j.tag, use: j.tag, id: id, job: j}, err
+	id, tagged, err := d.builtID(ctx, j.tag)
+	return resolved{label: j.tag, use: j.tag, id: id, tagged: tagged, job: j}, err
 }
 
 // EnsureImage builds or pulls the image unless it is there. Bottles that share
@@ -109,22 +113,44 @@ func (d *Driver) ensureBuilt(ctx context.Context, r resolved) error {
 		return err
 	}
 	defer unlock()
-	if id, err := d.imageID(ctx, r.job.tag); err != nil || id != "" {
+	if id, _, err := d.builtID(ctx, r.job.tag); err != nil || id != "" {
 		return err
 	}
 	return d.build(ctx, r.job)
 }
 
-// imageState is Observe's view. What is wrong with one image leaves it unknown:
-// EnsureImage says so, and other bottles are none the worse.
-func (d *Driver) imageState(ctx context.Context, s *spec.Spec) (plan.ImageState, error) {
+// builtID returns the image that bb, of any owner, built for a tag, "" without
+// one; and what the tag names now. A tag that somebody moved is not believed:
+// the build is done again, from its cache.
+func (d *Driver) builtID(ctx context.Context, tag string) (built, tagged string, err error) {
+	i, err := d.engine.ImageInspect(ctx, tag)
+	if errdefs.IsNotFound(err) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", d.wrap(err, "image %s", tag)
+	}
+	if i.Config == nil || !isImage(i.Config.Labels) || i.Config.Labels[spec.LabelImage] != tag {
+		return "", i.ID, nil
+	}
+	return i.ID, i.ID, nil
+}
+
+func isImage(labels map[string]string) bool {
+	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == spec.RoleImage
+}
+
+// lookAt is Observe's view of an image. What is wrong with one leaves it
+// unknown: EnsureImage says so, and other bottles are none the worse.
+func (d *Driver) lookAt(ctx context.Context, s *spec.Spec) (resolved, error) {
 	r, err := d.resolve(ctx, s)
 	var wrong diag.Diagnostic
 	if errors.As(err, &wrong) && !engineGone(err) {
-		return plan.ImageState{}, nil
+		return resolved{}, nil
 	}
-	if err != nil {
-		return plan.ImageState{}, err
-	}
-	return plan.ImageState{Ref: r.label, Present: r.id != ""}, nil
+	return r, err
+}
+
+func (r resolved) state() plan.ImageState {
+	return plan.ImageState{Ref: r.label, Present: r.id != ""}
 }

@@ -27,11 +27,11 @@ func write(t *testing.T, path, text string) {
 // label is the image label that s should have now.
 func label(t *testing.T, d *Driver, s *spec.Spec) plan.ImageState {
 	t.Helper()
-	i, err := d.imageState(t.Context(), s)
+	i, err := d.lookAt(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return i
+	return i.state()
 }
 
 // TestDockerfile builds a user's Dockerfile behind roots of its own, honours

@@ -37,29 +37,37 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 			networks, err = d.engine.NetworkList(ctx, network.ListOptions{})
 			return d.wrap(err, "list networks")
 		},
-		func() (err error) {
-			w.SidecarImage, err = d.sidecarImage(ctx)
-			return err
-		},
 	}
+	var sidecar resolved
+	work = append(work, func() (err error) {
+		sidecar, err = d.resolveSidecar(ctx)
+		return err
+	})
 	groups := byImage(q.Specs)
-	states := make([]plan.ImageState, len(groups))
+	images := make([]resolved, len(groups))
 	for i, g := range groups {
 		work = append(work, func() (err error) {
-			states[i], err = d.imageState(ctx, g[0])
+			images[i], err = d.lookAt(ctx, g[0])
 			return err
 		})
 	}
 	if err := errors.Join(parallel(observers, work...)...); err != nil {
 		return plan.World{}, err
 	}
+	w.SidecarImage = sidecar.label
 	for i, g := range groups {
 		for _, s := range g {
-			w.Images[s.ID.Name()] = states[i]
+			w.Images[s.ID.Name()] = images[i].state()
 		}
 	}
 	w.SharedNetwork = d.networkState(networks)
-	c := collector{owner: d.opts.Owner, query: q, found: map[spec.ID]*plan.Instance{}}
+	c := collector{
+		owner: d.opts.Owner, query: q, found: map[spec.ID]*plan.Instance{},
+		scene: newScene(networks, volumes, append(images, sidecar)...),
+	}
+	if err := d.lookAtBuilds(ctx, c.scene, containers...); err != nil {
+		return plan.World{}, err
+	}
 	for _, x := range containers {
 		c.container(x)
 	}
@@ -108,6 +116,7 @@ type collector struct {
 	query   plan.Query
 	found   map[spec.ID]*plan.Instance
 	foreign []plan.Foreign
+	scene   scene
 }
 
 func (c *collector) instance(id spec.ID) *plan.Instance {
@@ -123,9 +132,9 @@ func (c *collector) container(x container.Summary) {
 		id, role, ok := spec.ParseIdentity(c.owner, name, x.Labels)
 		switch {
 		case ok && role == spec.RoleAgent:
-			c.instance(id).Agent = part(x)
+			c.instance(id).Agent = part(x, c.scene.agent(id, x))
 		case ok && role == spec.RoleSidecar:
-			c.instance(id).Sidecar = part(x)
+			c.instance(id).Sidecar = part(x, c.scene.sidecar(id, x))
 		case c.query.Claims(name):
 			c.foreign = append(c.foreign, plan.Foreign{Kind: "container", Name: name})
 		default:
@@ -163,12 +172,12 @@ func (c *collector) world(backend string) ([]plan.Instance, []plan.Foreign) {
 	return instances, c.foreign
 }
 
-func part(x container.Summary) *plan.Part {
+func part(x container.Summary, altered []string) *plan.Part {
 	return &plan.Part{
 		Ref: x.ID, Running: x.State == container.StateRunning, Status: x.Status, Created: x.Created,
 		Spec: x.Labels[spec.LabelSpec], SpecJSON: x.Labels[spec.LabelSpecJSON],
 		Image: x.Labels[spec.LabelImage], Version: x.Labels[spec.LabelVersion],
 		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork],
-		Confinement: x.Labels[spec.LabelConfinement],
+		Confinement: x.Labels[spec.LabelConfinement], Altered: altered,
 	}
 }

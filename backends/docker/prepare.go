@@ -16,6 +16,8 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
+const sidecarRepository = "bb-sidecar"
+
 // sidecarRecipe builds the sidecar's image; its text is part of the tag.
 //
 //go:embed sidecar.Dockerfile
@@ -47,7 +49,7 @@ func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary) 
 		return err
 	}
 	defer unlock()
-	if id, err := d.imageID(ctx, tag); err != nil || id != "" {
+	if id, _, err := d.builtID(ctx, tag); err != nil || id != "" {
 		return err
 	}
 	f, err := os.Open(d.opts.Binary)
@@ -62,7 +64,7 @@ func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary) 
 }
 
 func sidecarTag(base string, b binary) string {
-	return "bb-sidecar:" + digest12(sidecarRecipe, base, b.digest)
+	return sidecarRepository + ":" + digest12(sidecarRecipe, base, b.digest)
 }
 
 // sidecarImage is the tag that sidecars should have; "" while it cannot be
@@ -80,6 +82,16 @@ func (d *Driver) sidecarImage(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return sidecarTag(base, b), nil
+}
+
+// resolveSidecar is that tag, and what the engine has under it.
+func (d *Driver) resolveSidecar(ctx context.Context) (resolved, error) {
+	tag, err := d.sidecarImage(ctx)
+	if err != nil || tag == "" {
+		return resolved{}, err
+	}
+	id, tagged, err := d.builtID(ctx, tag)
+	return resolved{label: tag, use: tag, id: id, tagged: tagged}, err
 }
 
 // imageID returns the id of a local image, or "".

@@ -9,7 +9,8 @@ import (
 )
 
 // Sessions counts the execs that the engine runs in the agent: it knows of
-// each, whatever the bottle says.
+// each, whatever the bottle says. It lists those that were never started too,
+// so each is asked about.
 func (d *Driver) Sessions(ctx context.Context, id spec.ID) (int, error) {
 	c, err := d.find(ctx, id, spec.RoleAgent)
 	if err != nil || c == nil || !c.State.Running {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 
@@ -36,23 +38,28 @@ const (
 // CreateSidecar creates and starts the sidecar and waits for its first word.
 // It passes nothing until it is configured.
 func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
-	image, err := d.sidecarImage(ctx)
+	built, err := d.resolveSidecar(ctx)
 	if err != nil {
 		return err
 	}
-	if image == "" {
+	if built.id == "" {
 		return diag.Errorf("the image of sidecars is not built").WithHint("'bb apply' builds it first")
 	}
 	networkID, err := d.outerNetwork(ctx, s.Gate.Network)
 	if err != nil {
 		return err
 	}
+	image := built.use
 	old, err := d.find(ctx, s.ID, spec.RoleSidecar)
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		if sidecarFits(old, image, s.Gate.Network, networkID) {
+		seen, listed, err := d.look(ctx, old, built)
+		if err != nil {
+			return err
+		}
+		if sidecarFits(old, image, s.Gate.Network, networkID) && len(seen.sidecar(s.ID, listed)) == 0 {
 			return d.startSidecar(ctx, old)
 		}
 		if err := d.remove(ctx, old.ID, s.ID.Sidecar()); err != nil {
@@ -76,7 +83,31 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 		}
 		return d.wrap(err, "create sidecar %s", name)
 	}
-	return d.StartSidecar(ctx, s)
+	if err := d.StartSidecar(ctx, s); err != nil {
+		return cmp.Or(d.doorTaken(ctx, s), err)
+	}
+	return nil
+}
+
+// doorTaken says which running container keeps a door that is not its own: a
+// sidecar that somebody renamed. It is foreign, and only they can end it.
+func (d *Driver) doorTaken(ctx context.Context, s *spec.Spec) error {
+	list, err := d.engine.ContainerList(ctx, container.ListOptions{
+		Filters: filters.NewArgs(filters.Arg("volume", s.ID.DoorVolume())),
+	})
+	if err != nil {
+		return nil // the error that it should explain is the one to tell
+	}
+	for _, x := range list {
+		// Agents only read it.
+		writes := slices.ContainsFunc(x.Mounts, func(m container.MountPoint) bool { return m.Name == s.ID.DoorVolume() && m.RW })
+		if len(x.Names) == 0 || !writes || trimName(x.Names[0]) == s.ID.Sidecar() {
+			continue
+		}
+		return diag.Errorf("container %s keeps the door of %s", trimName(x.Names[0]), s.ID).
+			WithHint("somebody renamed it, or made it with bb's volume: rename it back, or remove it")
+	}
+	return nil
 }
 
 // sidecarFits reports whether the sidecar is the one that would be made now.

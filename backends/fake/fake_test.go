@@ -46,6 +46,13 @@ func TestConformance(t *testing.T) {
 				})
 				return there
 			},
+			Alter: func(t *testing.T, id spec.ID, role string) {
+				name := id.Name()
+				if role == spec.RoleSidecar {
+					name = id.Sidecar()
+				}
+				change(t, d, func(w *File) { w.Containers[name].Altered = []string{"it is on network bridge"} })
+			},
 			Stop: func(t *testing.T, id spec.ID, role string) {
 				name := id.Name()
 				if role == spec.RoleSidecar {

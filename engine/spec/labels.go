@@ -28,6 +28,7 @@ const (
 	RoleCA      = "ca"
 	RoleBinary  = "binary"
 	RoleNetwork = "network"
+	RoleImage   = "image"
 )
 
 // IdentityLabels are the labels that every resource of an instance carries.
