@@ -51,7 +51,11 @@ func (s scene) sidecar(id spec.ID, x container.Summary) []string {
 	facts := s.sidecarNetworks(x)
 	facts = append(facts, sidecarMounts(id, x)...)
 	facts = append(facts, s.lost(x, id.DoorVolume(), id.CAVolume())...)
-	return append(facts, s.process(x, sidecarCommand)...)
+	facts = append(facts, s.process(x, sidecarCommand)...)
+	if x.State == container.StatePaused { // an agent that is paused is started again
+		facts = append(facts, "it is paused")
+	}
+	return facts
 }
 
 // process judges what a container runs.
@@ -60,11 +64,7 @@ func (s scene) process(x container.Summary, command string) []string {
 	if is := strings.Join(strings.Fields(x.Command), " "); is != "" && is != command && !strings.HasPrefix(is, command+" ") {
 		facts = append(facts, fmt.Sprintf("its first process is %q, not bb's", shorten(is)))
 	}
-	facts = append(facts, s.image(x)...)
-	if x.State == container.StatePaused {
-		facts = append(facts, "it is paused")
-	}
-	return facts
+	return append(facts, s.image(x)...)
 }
 
 // shorten makes what others wrote fit on one line.

@@ -29,6 +29,7 @@ type engineAPI interface {
 	ContainerLogs(context.Context, string, container.LogsOptions) (io.ReadCloser, error)
 	ContainerRemove(context.Context, string, container.RemoveOptions) error
 	ContainerStart(context.Context, string, container.StartOptions) error
+	ContainerUnpause(context.Context, string) error
 	CopyFromContainer(context.Context, string, string) (io.ReadCloser, container.PathStat, error)
 	CopyToContainer(context.Context, string, string, io.Reader, container.CopyToContainerOptions) error
 

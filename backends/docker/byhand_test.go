@@ -188,7 +188,7 @@ func TestByHand(t *testing.T) {
 		}, want: []string{altered}},
 		{what: "stop the agent", act: func() { h.stop(agent) }, want: []string{"agent: stopped"}},
 		{what: "kill the agent", act: func() { h.do(h.c.ContainerKill(ctx, agent, "KILL")) }, want: []string{"agent: stopped"}},
-		{what: "pause the agent", act: func() { h.do(h.c.ContainerPause(ctx, agent)) }, want: []string{"agent: it is paused"}},
+		{what: "pause the agent", act: func() { h.do(h.c.ContainerPause(ctx, agent)) }, want: []string{"agent: stopped"}},
 		{what: "remove the agent", act: func() { h.remove(agent) }, want: []string{"agent: absent"}},
 		{what: "an agent of a committed image", act: func() {
 			h.commit(agent, "bbtest-committed:"+suffix)

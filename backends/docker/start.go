@@ -25,7 +25,7 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if agent == nil {
 		return diag.Errorf("bottle %s does not exist", name).WithHint("'bb apply' creates it")
 	}
-	if agent.State.Running {
+	if agent.State.Running && !agent.State.Paused {
 		return nil
 	}
 	gate, err := d.running(ctx, s.ID, spec.RoleSidecar)
@@ -38,6 +38,9 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	}
 	if state == nil || state.State != egress.StateConfigured {
 		return diag.Errorf("the sidecar of %s is not configured", s.ID).WithHint("'bb apply' configures it first")
+	}
+	if agent.State.Paused {
+		return d.wrap(d.engine.ContainerUnpause(ctx, agent.ID), "unpause bottle %s", name)
 	}
 	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID)
 	if err != nil {
