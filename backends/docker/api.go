@@ -18,7 +18,6 @@ import (
 // engineAPI is every call that bb makes: the border of the frozen client
 // module, and the place to change when it is swapped.
 type engineAPI interface {
-	DaemonHost() string
 	Info(context.Context) (system.Info, error)
 	ServerVersion(context.Context) (types.Version, error)
 
