@@ -57,6 +57,9 @@ func (a address) observers() int {
 	return observers
 }
 
+// width bounds the calls that one step of an apply makes at once.
+func (a address) width() int { return min(4, a.observers()) }
+
 // exposed says what is wrong with a connection that anybody can listen to or
 // answer; "" means nothing.
 func (a address) exposed() string {

@@ -36,20 +36,17 @@ const (
 // CreateSidecar creates and starts the sidecar and waits for its first word.
 // It passes nothing until it is configured.
 func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
-	image, err := d.sidecarImage(ctx)
-	if err != nil {
+	var image, networkID string
+	var old *container.InspectResponse
+	if err := d.together(
+		func() (err error) { image, err = d.sidecarImage(ctx); return err },
+		func() (err error) { networkID, err = d.outerNetwork(ctx, s.Gate.Network); return err },
+		func() (err error) { old, err = d.find(ctx, s.ID, spec.RoleSidecar); return err },
+	); err != nil {
 		return err
 	}
 	if image == "" {
 		return diag.Errorf("the image of sidecars is not built").WithHint("'bb apply' builds it first")
-	}
-	networkID, err := d.outerNetwork(ctx, s.Gate.Network)
-	if err != nil {
-		return err
-	}
-	old, err := d.find(ctx, s.ID, spec.RoleSidecar)
-	if err != nil {
-		return err
 	}
 	if old != nil {
 		if sidecarFits(old, image, s.Gate.Network, networkID) {
@@ -59,24 +56,28 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 	}
-	for _, role := range []string{spec.RoleDoor, spec.RoleCA} {
-		if err := d.ensureVolume(ctx, s.ID, role); err != nil {
-			return err
-		}
+	if err := d.together(
+		func() error { return d.ensureVolume(ctx, s.ID, spec.RoleDoor) },
+		func() error { return d.ensureVolume(ctx, s.ID, spec.RoleCA) },
+	); err != nil {
+		return err
 	}
 	labels := d.identity(s.ID, spec.RoleSidecar)
 	labels[spec.LabelImage] = image
 	labels[spec.LabelNetwork] = s.Gate.Network
 	labels[spec.LabelSource] = source(s)
 	name := s.ID.Sidecar()
-	if _, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
-		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name); err != nil {
+	made, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
+		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name)
+	if err != nil {
 		if errdefs.IsConflict(err) {
 			return foreign("container", name)
 		}
 		return d.wrap(err, "create sidecar %s", name)
 	}
-	return d.StartSidecar(ctx, s)
+	return d.startSidecar(ctx, &container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{
+		ID: made.ID, Name: name, State: &container.State{}, // as it was just created
+	}})
 }
 
 // sidecarFits reports whether the sidecar is the one that would be made now.
