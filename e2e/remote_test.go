@@ -137,7 +137,7 @@ func TestEngineOverSSH(t *testing.T) {
 	h.env = s.env(s.url() + strings.TrimPrefix(socketHere(t), "unix://"))
 	before := s.runs()
 	h.settled()
-	if n := s.runs() - before; n > 8 {
+	if n := s.runs() - before; n > 2 {
 		t.Errorf("a plan ran ssh %d times", n)
 	}
 

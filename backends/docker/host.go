@@ -49,16 +49,17 @@ func (a address) patience() time.Duration {
 	return 2 * time.Second
 }
 
-// observers bounds the calls of one Observe: over ssh each may be a process.
-func (a address) observers() int {
+// sshSetup is about what a new ssh connection costs, in round trips.
+const sshSetup = 8
+
+// width bounds how many of n short calls are under way at once. Over ssh each
+// at once is a process with a connection of its own: it has to be worth it.
+func (a address) width(n int) int {
 	if a.scheme == "ssh" {
-		return 4
+		return min(max(n/sshSetup, 1), 4)
 	}
 	return observers
 }
-
-// width bounds the calls that one step of an apply makes at once.
-func (a address) width() int { return min(4, a.observers()) }
 
 // exposed says what is wrong with a connection that anybody can listen to or
 // answer; "" means nothing.

@@ -49,7 +49,7 @@ func (d *Driver) remove(ctx context.Context, id, name string) error {
 
 // RemoveVolumes removes what is left of an instance.
 func (d *Driver) RemoveVolumes(ctx context.Context, id spec.ID) error {
-	return errors.Join(parallel(d.at.width(),
+	return errors.Join(parallel(d.at.width(2),
 		func() error { return d.removeVolume(ctx, id, spec.RoleDoor) },
 		func() error { return d.removeVolume(ctx, id, spec.RoleCA) })...)
 }
