@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
@@ -20,6 +21,7 @@ import (
 type engineAPI interface {
 	Info(context.Context) (system.Info, error)
 	ServerVersion(context.Context) (types.Version, error)
+	DistributionInspect(ctx context.Context, image, encodedRegistryAuth string) (registry.DistributionInspect, error)
 
 	ContainerCreate(context.Context, *container.Config, *container.HostConfig,
 		*network.NetworkingConfig, *ocispec.Platform, string) (container.CreateResponse, error)
