@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,8 +26,8 @@ func TestEngineOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := "tcp://" + l.Addr().String()
-	l.Close()
-	t.Cleanup(func() { listener.Close() })
+	_ = l.Close()
+	t.Cleanup(func() { _ = listener.Close() })
 	e := moveTo(t, h, agents[0], func() *engine {
 		return newEngineOn(t, listener, "--tlsverify", "--tlscacert", certs.file("ca.pem"),
 			"--tlscert", certs.file("server/cert.pem"), "--tlskey", certs.file("server/key.pem"))
@@ -130,6 +131,7 @@ func TestEngineOverSSH(t *testing.T) {
 	t.Logf("apply ran ssh %d times", s.runs())
 	h.settled()
 	usable(t, h, agent)
+	h.must("doctor").says(t, s.url()+" (DOCKER_HOST)")
 	s.allGone(t)
 
 	h.env = here
@@ -141,14 +143,26 @@ func TestEngineOverSSH(t *testing.T) {
 		t.Errorf("a plan ran ssh %d times", n)
 	}
 
-	// However bb ends, ssh ends with it.
-	cmd := h.command(context.Background(), "exec", agent, "--", "sleep", "300")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	// A connection that is lost is no end of the program, and ends it.
+	sleeper := func(seconds string) (*exec.Cmd, *strings.Builder) {
+		cmd := h.command(context.Background(), "exec", agent, "--", "sleep", seconds)
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "sleep runs", func() bool { return s.sleeps(t, agent, seconds) })
+		return cmd, &out
 	}
-	eventually(t, "sleep runs", func() bool {
-		return strings.Contains(docker(t, "top", containerOf(t, agent, false)), "sleep 300")
-	})
+	cut, out := sleeper("301")
+	s.cut(t)
+	if err := cut.Wait(); err == nil || !strings.Contains(out.String(), "went away") {
+		t.Errorf("a lost connection: %v %s", err, out)
+	}
+	eventually(t, "sleep is killed", func() bool { return !s.sleeps(t, agent, "301") })
+
+	// However bb ends, ssh ends with it.
+	cmd, _ := sleeper("302")
 	cmd.Process.Kill() //nolint:errcheck // it runs
 	cmd.Wait()         //nolint:errcheck // it was killed
 	s.allGone(t)
@@ -215,7 +229,7 @@ func silent(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
 }
 

@@ -166,7 +166,7 @@ func newSSH(t *testing.T, options ...string) *sshServer {
 		t.Fatal(err)
 	}
 	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	_ = l.Close()
 	s.trust(t, s.hostKey)
 	args := []string{"-D", "-e", "-f", "/dev/null"}
 	for _, o := range append([]string{
@@ -188,7 +188,7 @@ func newSSH(t *testing.T, options ...string) *sshServer {
 	t.Cleanup(func() {
 		sshd.Process.Kill() //nolint:errcheck // it runs
 		sshd.Wait()         //nolint:errcheck // it was killed
-		log.Close()
+		_ = log.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(s.file("log"))
 			t.Logf("sshd said:\n%s", text)
@@ -241,19 +241,38 @@ func (s *sshServer) pids() []string {
 // runs counts how often ssh was run.
 func (s *sshServer) runs() int { return len(s.pids()) }
 
+func (s *sshServer) sleeps(t *testing.T, agent, seconds string) bool {
+	t.Helper()
+	return strings.Contains(docker(t, "top", containerOf(t, agent, false)), "sleep "+seconds)
+}
+
+// living are the processes of ssh that were run here and have not ended. A
+// number alone may by now be another's.
+func (s *sshServer) living(t *testing.T) (pids []int) {
+	t.Helper()
+	for _, text := range s.pids() {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := os.ReadFile("/proc/" + text + "/cmdline")
+		if err == nil && strings.Contains(string(line), s.dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// cut ends every connection as a network does: without a word.
+func (s *sshServer) cut(t *testing.T) {
+	t.Helper()
+	for _, pid := range s.living(t) {
+		syscall.Kill(pid, syscall.SIGKILL) //nolint:errcheck // it may have ended this moment
+	}
+}
+
 // allGone waits until no ssh that was run lives.
 func (s *sshServer) allGone(t *testing.T) {
 	t.Helper()
-	eventually(t, "every ssh has ended", func() bool {
-		for _, text := range s.pids() {
-			pid, err := strconv.Atoi(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if syscall.Kill(pid, 0) == nil {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, "every ssh has ended", func() bool { return len(s.living(t)) == 0 })
 }

@@ -58,8 +58,7 @@ func (d *Driver) noEngine(err error) error {
 		return diag.Errorf("docker: no permission to use the engine at %s", d.at).
 			WithHint("join the group docker ('usermod -aG docker $USER', then log in again), or run as root")
 	case errors.Is(err, context.DeadlineExceeded):
-		return diag.Errorf("docker: the engine at %s does not answer within %s", d.at, d.at.patience()).
-			WithHint("restart it, or point DOCKER_HOST at another")
+		return d.at.silent()
 	case engineGone(err):
 		return diag.Errorf("docker: no engine answers at %s", d.at).WithHint("%s", d.howToGetOne())
 	}

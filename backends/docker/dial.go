@@ -39,17 +39,16 @@ func connect(at address) (*client.Client, *dialer, error) {
 	d := &dialer{at: at, starts: make(chan struct{}, 4)}
 	transport := &http.Transport{
 		DisableCompression: true, MaxIdleConns: idleConns, MaxIdleConnsPerHost: idleConns,
-		IdleConnTimeout: 2 * time.Minute, ResponseHeaderTimeout: 0,
+		IdleConnTimeout: 2 * time.Minute,
 	}
-	host := "http://" + client.DummyHost // http: TLS is the dialer's business
-	if at.scheme == "unix" {
-		host = "unix://" + at.target
-	} else if at.scheme == "tcp" {
-		host = "tcp://" + at.target + at.base
+	host := at.scheme + "://" + at.target + at.base
+	if at.scheme == "ssh" {
+		host = "http://" + client.DummyHost
 	}
 	c, err := client.NewClientWithOpts(
 		client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}),
-		client.WithHost(host), client.WithDialContext(d.dial), client.WithScheme("http"),
+		client.WithHost(host), client.WithDialContext(d.dial),
+		client.WithScheme("http"), // TLS is the dialer's business
 		client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())
 	if err != nil {
 		return nil, nil, diag.Errorf("docker: %s: %s", at, tidy(err.Error()))
@@ -65,6 +64,10 @@ func (d *dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.at.patience())
 	defer cancel()
 	c, err := d.open(ctx)
+	var known diag.Diagnostic
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.As(err, &known) {
+		err = d.at.silent()
+	}
 	d.mu.Lock()
 	d.last, d.when = err, time.Now()
 	d.mu.Unlock()

@@ -49,6 +49,12 @@ func (a address) patience() time.Duration {
 	return 2 * time.Second
 }
 
+// silent is the error for an engine that gives no answer.
+func (a address) silent() error {
+	return diag.Errorf("docker: the engine at %s does not answer within %s", a, a.patience()).
+		WithHint("restart it, check the address, or point DOCKER_HOST at another")
+}
+
 // sshSetup is about what a new ssh connection costs, in round trips.
 const sshSetup = 8
 

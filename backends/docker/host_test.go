@@ -199,6 +199,19 @@ func TestExposed(t *testing.T) {
 	}
 }
 
+func TestExposedWarnsOnce(t *testing.T) {
+	var log strings.Builder
+	d, err := New(Options{Host: "tcp://192.0.2.1:2375", Owner: "o", Log: &log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.warnExposed()
+	d.warnExposed()
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "warning: the engine at tcp://192.0.2.1:2375 has no TLS") {
+		t.Errorf("%q", got)
+	}
+}
+
 func FuzzContextMeta(f *testing.F) {
 	f.Add([]byte(farMeta))
 	f.Add([]byte(`{"Name":"far","Endpoints":{"docker":null}}`))

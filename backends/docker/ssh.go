@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -89,14 +91,14 @@ func (t sshTarget) start() (*sshConn, error) {
 		defer runtime.UnlockOSThread()
 		defer close(c.ended)
 		err := c.cmd.Start()
-		theirs.Close()
+		_ = theirs.Close()
 		started <- err
 		if err == nil {
 			_ = c.cmd.Wait() // what it said tells more than its code
 		}
 	}()
 	if err := <-started; err != nil {
-		ours.Close()
+		_ = ours.Close()
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, diag.Errorf("docker: there is no ssh command to reach the engine at %s", t.name).
 				WithHint("install it with 'apt-get install openssh-client'")
@@ -104,6 +106,22 @@ func (t sshTarget) start() (*sshConn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Read tells a connection that was lost from one that the engine has closed:
+// a stream of output must not seem to be complete when it is not.
+func (c *sshConn) Read(b []byte) (int, error) {
+	n, err := c.UnixConn.Read(b)
+	if errors.Is(err, io.EOF) {
+		select { // the end of the stream comes before its own
+		case <-c.ended:
+			if !c.cmd.ProcessState.Success() {
+				err = fmt.Errorf("ssh ended: %w", io.ErrUnexpectedEOF)
+			}
+		case <-time.After(time.Second):
+		}
+	}
+	return n, err
 }
 
 // sshGrace is what ssh gets to end after its connection was closed.
@@ -131,7 +149,7 @@ func (c *sshConn) why(ctx context.Context, err error) error {
 	case <-c.ended:
 	case <-time.After(time.Second):
 	}
-	c.Close()
+	_ = c.Close()
 	text := c.said.String()
 	if text == "" && ctx.Err() != nil {
 		return diag.Errorf("docker: the engine at %s: ssh gets no answer in time", c.target.name).WithHint("try '%s'", c.target.login())
@@ -211,7 +229,7 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	defer ours.Close() // FileConn keeps a duplicate
 	c, err := net.FileConn(ours)
 	if err != nil {
-		theirs.Close()
+		_ = theirs.Close()
 		return nil, nil, err
 	}
 	return c.(*net.UnixConn), theirs, nil
