@@ -22,8 +22,9 @@ type Driver interface {
 	// Name is the backend's word in manifests: "docker".
 	Name() string
 	Capabilities() plan.Capabilities
-	// Check fails within two seconds when the engine is missing, saying what
-	// is missing and how to get it (a diag.Diagnostic).
+	// Check fails within two seconds when an engine of this machine is missing,
+	// and within fifteen when a far one is, saying what is missing and how to
+	// get it (a diag.Diagnostic).
 	Check(ctx context.Context) error
 	// Observe changes nothing and runs nothing inside a bottle.
 	Observe(ctx context.Context, q plan.Query) (plan.World, error)

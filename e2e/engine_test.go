@@ -97,13 +97,18 @@ func TestForeignSharedNetwork(t *testing.T) {
 // images that its bottles need: that engine reaches no network.
 func moveToOwnEngine(t *testing.T, h *home, agent string) *engine {
 	t.Helper()
+	return moveTo(t, h, agent, func() *engine { return newEngine(t) })
+}
+
+func moveTo(t *testing.T, h *home, agent string, start func() *engine) *engine {
+	t.Helper()
 	h.must("apply", "-y")
 	images := []string{baseImage()}
 	for _, sidecar := range []bool{false, true} {
 		images = append(images, docker(t, "inspect", "--format", "{{.Config.Image}}", containerOf(t, agent, sidecar)))
 	}
 	h.leaveNothing() // here; what is on the other engine ends with it
-	e := newEngine(t)
+	e := start()
 	e.load(images)
 	h.env, h.ownEngine = []string{"DOCKER_HOST=" + e.host}, true
 	return e
@@ -117,9 +122,18 @@ type engine struct {
 	starts int
 	cmd    *exec.Cmd
 	log    *os.File
+	args   []string // more of dockerd's
+	// listener is where the engine answers besides its socket: it keeps to the
+	// network namespace that it was made in, so that the test reaches it.
+	listener *os.File
 }
 
 func newEngine(t *testing.T) *engine {
+	t.Helper()
+	return newEngineOn(t, nil)
+}
+
+func newEngineOn(t *testing.T, listener *os.File, args ...string) *engine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("CI") == "" {
@@ -135,7 +149,7 @@ func newEngine(t *testing.T) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{t: t, dir: dir, host: "unix://" + dir + "/docker.sock", log: log}
+	e := &engine{t: t, dir: dir, host: "unix://" + dir + "/docker.sock", log: log, listener: listener, args: args}
 	t.Cleanup(e.remove)
 	e.start()
 	return e
@@ -151,6 +165,12 @@ func (e *engine) start() {
 	e.cmd = exec.Command("unshare", "--kill-child", "--fork", "--pid", "--mount-proc", "--net", "--mount", "--",
 		"dockerd", "--host", e.host, "--data-root", e.dir+"/data", "--exec-root", run, "--pidfile", run+".pid",
 		"--cgroup-parent", e.cgroup())
+	e.cmd.Args = append(e.cmd.Args, e.args...)
+	if e.listener != nil { // as systemd hands one over; dockerd is the first process
+		e.cmd.Args = append(e.cmd.Args, "--host", "fd://")
+		e.cmd.ExtraFiles = []*os.File{e.listener}
+		e.cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_PID=1")
+	}
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatal(err)

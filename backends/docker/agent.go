@@ -33,25 +33,25 @@ func (d *Driver) CreateAgent(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	image, err := d.resolve(ctx, s)
-	if err != nil {
+	var image resolved
+	var door, ready bool
+	if err := d.together(
+		func() (err error) { image, err = d.resolve(ctx, s); return err },
+		func() (err error) { door, err = d.findVolume(ctx, s.ID, spec.RoleDoor); return err },
+		func() (err error) { ready, err = d.binaryReady(ctx, b); return err },
+		func() (err error) { _, err = d.about(ctx); return err }, // asked once, and kept
+	); err != nil {
 		return err
 	}
 	if image.id == "" {
 		return diag.Errorf("the image of %s is not on the engine", s.ID).WithHint("'bb apply' builds or pulls it first")
 	}
 	// A container would bring volumes into being that nobody labelled.
-	if door, err := d.findVolume(ctx, s.ID, spec.RoleDoor); err != nil || !door {
-		if err == nil {
-			err = diag.Errorf("%s has no door", s.ID).WithHint("'bb apply' creates its sidecar first")
-		}
-		return err
+	if !door {
+		return diag.Errorf("%s has no door", s.ID).WithHint("'bb apply' creates its sidecar first")
 	}
-	if ready, err := d.binaryReady(ctx, b); err != nil || !ready {
-		if err == nil {
-			err = diag.Errorf("volume %s is not filled", binVolume(b)).WithHint("'bb apply' fills it first")
-		}
-		return err
+	if !ready {
+		return diag.Errorf("volume %s is not filled", binVolume(b)).WithHint("'bb apply' fills it first")
 	}
 	labels := d.identity(s.ID, spec.RoleAgent)
 	labels[spec.LabelImage] = image.label
@@ -238,7 +238,10 @@ func (d *Driver) readFile(ctx context.Context, id, path string) ([]byte, error) 
 			continue
 		}
 		defer r.Close()
-		return untarOne(io.LimitReader(r, maxRead+4096))
+		bounded := io.LimitReader(r, maxRead+4096)
+		content, err := untarOne(bounded)
+		_, _ = io.Copy(io.Discard, bounded) // a body that was read whole leaves a connection for the next call
+		return content, err
 	}
 	return nil, os.ErrInvalid
 }

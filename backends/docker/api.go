@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
@@ -18,9 +19,9 @@ import (
 // engineAPI is every call that bb makes: the border of the frozen client
 // module, and the place to change when it is swapped.
 type engineAPI interface {
-	DaemonHost() string
 	Info(context.Context) (system.Info, error)
 	ServerVersion(context.Context) (types.Version, error)
+	DistributionInspect(ctx context.Context, image, encodedRegistryAuth string) (registry.DistributionInspect, error)
 
 	ContainerCreate(context.Context, *container.Config, *container.HostConfig,
 		*network.NetworkingConfig, *ocispec.Platform, string) (container.CreateResponse, error)

@@ -53,17 +53,23 @@ func (d *Driver) ensureBinary(ctx context.Context, b binary) error {
 }
 
 func (d *Driver) binaryReady(ctx context.Context, b binary) (bool, error) {
-	for _, name := range []string{binVolume(b), binMarker(b)} {
-		v, err := d.engine.VolumeInspect(ctx, name)
-		if errdefs.IsNotFound(err) {
-			return false, nil
-		}
-		if err != nil {
-			return false, d.wrap(err, "volume %s", name)
-		}
-		if !isBinary(v.Labels) {
-			return false, foreign("volume", name)
-		}
+	var volume, marker bool
+	err := d.together(
+		func() (err error) { volume, err = d.binaryVolume(ctx, binVolume(b)); return err },
+		func() (err error) { marker, err = d.binaryVolume(ctx, binMarker(b)); return err },
+	)
+	return volume && marker && err == nil, err
+}
+
+func (d *Driver) binaryVolume(ctx context.Context, name string) (bool, error) {
+	v, err := d.engine.VolumeInspect(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, d.wrap(err, "volume %s", name)
+	case !isBinary(v.Labels):
+		return false, foreign("volume", name)
 	}
 	return true, nil
 }

@@ -5,27 +5,21 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
-// checkTimeout bounds how long a missing engine can keep a command waiting.
-const checkTimeout = 2 * time.Second
-
-const howToGetAnEngine = "install one with 'apt-get install docker.io' and start it with " +
-	"'systemctl start docker' or 'dockerd', or point DOCKER_HOST at one"
-
 // Check reports what keeps bottles from running on the engine.
 func (d *Driver) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.at.patience())
 	defer cancel()
 	v, err := d.engine.ServerVersion(ctx)
 	if err != nil {
 		return d.noEngine(err)
 	}
+	d.warnExposed()
 	if v.Os != "linux" {
-		return diag.Errorf("docker: the engine at %s runs %s containers", d.engine.DaemonHost(), v.Os).
+		return diag.Errorf("docker: the engine at %s runs %s containers", d.at, v.Os).
 			WithHint("bottles need linux containers: switch the engine, or point DOCKER_HOST at another")
 	}
 	if d.opts.Binary == "" {
@@ -37,28 +31,49 @@ func (d *Driver) Check(ctx context.Context) error {
 	}
 	if b.arch != v.Arch {
 		return diag.Errorf("docker: %s is for %s, the engine at %s runs %s",
-			d.opts.Binary, b.arch, d.engine.DaemonHost(), v.Arch).
+			d.opts.Binary, b.arch, d.at, v.Arch).
 			WithHint("pass a bb for linux/%s with --sidecar-binary", v.Arch)
 	}
 	return nil
 }
 
+// warnExposed says once what is wrong with the way to the engine.
+func (d *Driver) warnExposed() {
+	if why := d.at.exposed(); why != "" {
+		d.warned.Do(func() { logf(d.opts.Log, "bb: warning: the engine at %s %s", d.at, why) })
+	}
+}
+
 func (d *Driver) noEngine(err error) error {
-	host := d.engine.DaemonHost()
 	text := strings.ToLower(err.Error())
-	switch {
-	case errors.Is(err, os.ErrPermission), strings.Contains(text, "permission denied"):
-		return diag.Errorf("docker: no permission to use the engine at %s", host).
-			WithHint("join the group docker ('usermod -aG docker $USER', then log in again), or run as root")
-	case errors.Is(err, context.DeadlineExceeded):
-		return diag.Errorf("docker: the engine at %s does not answer within %s", host, checkTimeout).
-			WithHint("restart it, or point DOCKER_HOST at another")
+	var known diag.Diagnostic
+	switch why := d.dial.failure(); {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &known):
+		return known
+	case why != nil:
+		return why
+	case d.local() && (errors.Is(err, os.ErrPermission) || strings.Contains(text, "permission denied")):
+		return diag.Errorf("docker: no permission to use the engine at %s", d.at).
+			WithHint("join the group docker ('usermod -aG docker $USER', then log in again), or run as root")
+	case errors.Is(err, context.DeadlineExceeded):
+		return d.at.silent()
 	case engineGone(err):
-		return diag.Errorf("docker: no engine answers at %s", host).WithHint(howToGetAnEngine)
+		return diag.Errorf("docker: no engine answers at %s", d.at).WithHint("%s", d.howToGetOne())
 	}
-	return diag.Errorf("docker: %s: %s", host, tidy(err.Error())).WithHint(howToGetAnEngine)
+	return diag.Errorf("docker: %s: %s", d.at, tidy(err.Error())).WithHint("%s", d.howToGetOne())
+}
+
+func (d *Driver) howToGetOne() string {
+	if !d.local() {
+		return "start it, check the address, or point DOCKER_HOST at another"
+	}
+	if other := otherSockets(os.Getenv); d.at.from == "default" && len(other) > 0 {
+		return "another one may listen: DOCKER_HOST=unix://" + other[0]
+	}
+	return "install one with 'apt-get install docker.io' and start it with " +
+		"'systemctl start docker' or 'dockerd', or point DOCKER_HOST at one"
 }
 
 // engineFacts are what bb must know of the engine to make a container.

@@ -6,11 +6,10 @@ package docker
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/docker/docker/client"
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -23,7 +22,7 @@ const DefaultBaseImage = "debian:bookworm-slim"
 
 // Options configure a Driver.
 type Options struct {
-	// Host is the engine's address; empty means from the environment.
+	// Host is the engine's address; empty means as the docker command finds it.
 	Host string
 	// Owner marks what is ours.
 	Owner string
@@ -52,12 +51,15 @@ type Options struct {
 type Driver struct {
 	opts    Options
 	engine  engineAPI
+	at      address
+	dial    *dialer
 	profile string
 
 	patience time.Duration // see agentPatience
 	builds   keyedLock     // one build of an image at a time
 	checked  sync.Map      // image id -> its user is as a bottle needs it
 	once     sync.Mutex
+	warned   sync.Once    // of an address that is exposed
 	facts    *engineFacts // nil until asked
 	binaryID func() (binary, error)
 }
@@ -75,21 +77,16 @@ func New(o Options) (*Driver, error) {
 	if o.Output == nil {
 		o.Output = io.Discard
 	}
-	clientOptions := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-	if o.Host != "" {
-		clientOptions = append(clientOptions, client.WithHost(o.Host))
-	}
-	c, err := client.NewClientWithOpts(clientOptions...)
+	at, err := locate(o.Host, os.Getenv)
 	if err != nil {
-		return nil, diag.Errorf("docker: %s", tidy(err.Error())).
-			WithHint("DOCKER_HOST is unix://PATH or tcp://HOST:PORT")
+		return nil, err
 	}
-	if strings.HasPrefix(c.DaemonHost(), "ssh:") {
-		return nil, diag.Errorf("docker: an engine over ssh is not supported yet").
-			WithHint("forward its socket with 'ssh -L' and set DOCKER_HOST to the local end")
+	c, dial, err := connect(at)
+	if err != nil {
+		return nil, err
 	}
 	return &Driver{
-		opts: o, engine: c, profile: seccompProfile(), patience: agentPatience,
+		opts: o, engine: c, at: at, dial: dial, profile: seccompProfile(), patience: agentPatience,
 		binaryID: sync.OnceValues(func() (binary, error) { return readBinary(o.Binary) }),
 	}, nil
 }
@@ -99,6 +96,10 @@ func (d *Driver) Name() string { return "docker" }
 
 // Capabilities are what this driver can do.
 func (d *Driver) Capabilities() plan.Capabilities { return plan.Capabilities{Builds: true} }
+
+// local reports whether the engine is on this machine, so that a path means
+// the same to both.
+func (d *Driver) local() bool { return d.at.local() }
 
 // identity are the labels of one resource of an instance.
 func (d *Driver) identity(id spec.ID, role string) map[string]string {

@@ -94,7 +94,11 @@ func randomHex(t *testing.T, n int) string {
 // raw is the engine without bb's thinking, for the tests' own eyes and hands.
 func raw(t *testing.T) *client.Client {
 	t.Helper()
-	c, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	at, err := locate("", os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := connect(at)
 	if err != nil {
 		t.Fatal(err)
 	}

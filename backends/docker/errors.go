@@ -22,13 +22,19 @@ func (d *Driver) wrap(err error, format string, args ...any) error {
 	}
 	what := fmt.Sprintf(format, args...)
 	var known diag.Diagnostic
+	var dial *dialError
 	switch {
+	case errors.As(err, &dial) && errors.As(dial.error, &known):
+		return fmt.Errorf("%s: %w", what, known)
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", what, err)
 	case engineGone(err):
-		return diag.Errorf("%s: the docker engine at %s went away", what, d.engine.DaemonHost()).
+		if why := d.dial.failure(); why != nil {
+			return fmt.Errorf("%s: %w", what, why)
+		}
+		return diag.Errorf("%s: the docker engine at %s went away", what, d.at).
 			WithHint("start it and run the same command again: bb finishes what was begun")
 	}
 	return &callError{what: what, cause: err}

@@ -108,6 +108,9 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec) error {
 }
 
 func (d *Driver) ensureBuilt(ctx context.Context, r resolved) error {
+	if r.id != "" {
+		return nil
+	}
 	unlock, err := d.builds.lock(ctx, r.job.tag)
 	if err != nil {
 		return err

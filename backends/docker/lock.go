@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"sync"
 )
@@ -37,6 +38,12 @@ func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err er
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// together makes calls that need nothing of each other: on a far engine each
+// is a round trip. It returns the first error in their order.
+func (d *Driver) together(calls ...func() error) error {
+	return cmp.Or(parallel(d.at.width(len(calls)), calls...)...)
 }
 
 // parallel runs all functions, at most n at a time, and returns their errors

@@ -51,7 +51,7 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 			return err
 		})
 	}
-	if err := errors.Join(parallel(observers, work...)...); err != nil {
+	if err := errors.Join(parallel(d.at.width(len(work)), work...)...); err != nil {
 		return plan.World{}, err
 	}
 	w.SidecarImage = sidecar.label
@@ -107,7 +107,7 @@ func (d *Driver) askSidecars(ctx context.Context, instances []plan.Instance) err
 			return err
 		})
 	}
-	return errors.Join(parallel(observers, work...)...)
+	return errors.Join(parallel(d.at.width(len(work)), work...)...)
 }
 
 // collector sorts what the engine lists into ours and foreign.

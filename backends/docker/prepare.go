@@ -33,13 +33,11 @@ func (d *Driver) Prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.ensureBinary(ctx, b); err != nil {
-		return err
-	}
-	if err := d.ensureSidecarImage(ctx, base, b); err != nil {
-		return err
-	}
-	return d.ensureNetwork(ctx)
+	return d.together(
+		func() error { return d.ensureBinary(ctx, b) },
+		func() error { return d.ensureSidecarImage(ctx, base, b) },
+		func() error { return d.ensureNetwork(ctx) },
+	)
 }
 
 func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary) error {

@@ -49,11 +49,9 @@ func (d *Driver) remove(ctx context.Context, id, name string) error {
 
 // RemoveVolumes removes what is left of an instance.
 func (d *Driver) RemoveVolumes(ctx context.Context, id spec.ID) error {
-	var errs []error
-	for _, role := range []string{spec.RoleDoor, spec.RoleCA} {
-		errs = append(errs, d.removeVolume(ctx, id, role))
-	}
-	return errors.Join(errs...)
+	return errors.Join(parallel(d.at.width(2),
+		func() error { return d.removeVolume(ctx, id, spec.RoleDoor) },
+		func() error { return d.removeVolume(ctx, id, spec.RoleCA) })...)
 }
 
 func (d *Driver) removeVolume(ctx context.Context, id spec.ID, role string) error {

@@ -38,22 +38,20 @@ const (
 // CreateSidecar creates and starts the sidecar and waits for its first word.
 // It passes nothing until it is configured.
 func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
-	built, err := d.resolveSidecar(ctx)
-	if err != nil {
+	var built resolved
+	var networkID string
+	var old *container.InspectResponse
+	if err := d.together(
+		func() (err error) { built, err = d.resolveSidecar(ctx); return err },
+		func() (err error) { networkID, err = d.outerNetwork(ctx, s.Gate.Network); return err },
+		func() (err error) { old, err = d.find(ctx, s.ID, spec.RoleSidecar); return err },
+	); err != nil {
 		return err
 	}
 	if built.id == "" {
 		return diag.Errorf("the image of sidecars is not built").WithHint("'bb apply' builds it first")
 	}
-	networkID, err := d.outerNetwork(ctx, s.Gate.Network)
-	if err != nil {
-		return err
-	}
 	image := built.use
-	old, err := d.find(ctx, s.ID, spec.RoleSidecar)
-	if err != nil {
-		return err
-	}
 	if old != nil {
 		seen, listed, err := d.look(ctx, old, built)
 		if err != nil {
@@ -66,24 +64,29 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 	}
-	for _, role := range []string{spec.RoleDoor, spec.RoleCA} {
-		if err := d.ensureVolume(ctx, s.ID, role); err != nil {
-			return err
-		}
+	if err := d.together(
+		func() error { return d.ensureVolume(ctx, s.ID, spec.RoleDoor) },
+		func() error { return d.ensureVolume(ctx, s.ID, spec.RoleCA) },
+	); err != nil {
+		return err
 	}
 	labels := d.identity(s.ID, spec.RoleSidecar)
 	labels[spec.LabelImage] = image
 	labels[spec.LabelNetwork] = s.Gate.Network
 	labels[spec.LabelSource] = source(s)
 	name := s.ID.Sidecar()
-	if _, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
-		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name); err != nil {
+	made, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
+		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name)
+	if err != nil {
 		if errdefs.IsConflict(err) {
 			return foreign("container", name)
 		}
 		return d.wrap(err, "create sidecar %s", name)
 	}
-	if err := d.StartSidecar(ctx, s); err != nil {
+	err = d.startSidecar(ctx, &container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{
+		ID: made.ID, Name: name, State: &container.State{}, // as it was just created
+	}})
+	if err != nil {
 		return cmp.Or(d.doorTaken(ctx, s), err)
 	}
 	return nil

@@ -61,6 +61,7 @@ type grammar struct {
 	Allow    allowCmd    `cmd:"" help:"Approve an agent of a repository, after reading it."`
 	Schema   schemaCmd   `cmd:"" help:"Print the schema of manifests, as CUE or for editors."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Doctor   doctorCmd   `cmd:"" help:"Examine what bb needs: home, manifests, engine. Changes nothing."`
 
 	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`
 	Door    doorCmd    `cmd:"" hidden:"" help:"The first process of a bottle."`
