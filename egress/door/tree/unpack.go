@@ -40,7 +40,7 @@ type unpacker struct {
 	report Report
 	top    string // first component of all entries, with As
 	begun  bool
-	stage  string // stands for As until the end; "" means in place
+	stage  string // a new tree until the end, in the place of As; "" means in place
 	buf    []byte
 }
 
@@ -289,7 +289,9 @@ func (u *unpacker) file(name string, h *tar.Header, content io.Reader) (err erro
 	if t := h.ModTime; t.Unix() > 0 && t.Year() < 2200 {
 		_ = u.dest.Chtimes(tmp, time.Time{}, t) // a file of another time is whole too
 	}
-	if err := u.dest.Rename(tmp, u.at(name)); err != nil {
+	if name == "" && u.stage == "" {
+		u.stage = tmp // the whole tree: it appears when the stream has ended well
+	} else if err := u.dest.Rename(tmp, u.at(name)); err != nil {
 		return plain(name, err)
 	}
 	u.report.Files++
