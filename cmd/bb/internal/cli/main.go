@@ -50,6 +50,7 @@ type grammar struct {
 	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
+	Cp       cpCmd       `cmd:"" help:"Copy files into a bottle or out of it."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`
 	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
 	Validate validateCmd `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
