@@ -92,7 +92,7 @@ type Change struct {
 	Spec *spec.Spec
 	// Kept marks a removal that is shown only: it needs --prune.
 	Kept bool
-	// Note says what blocks, for people.
+	// Note says what blocks, or what is lost, for people.
 	Note string
 	// renewGate means that the sidecar has to be made, or made anew.
 	renewGate bool

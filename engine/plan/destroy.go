@@ -19,6 +19,7 @@ func Destroy(worlds []World, scopes, names []string) *Plan {
 			}
 			p.Changes = append(p.Changes, Change{
 				ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested},
+				Note: lostWork(Remove, &o),
 			})
 		}
 	}

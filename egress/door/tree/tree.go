@@ -86,11 +86,22 @@ func (r *Refused) Lines() []string {
 }
 
 func (r *Refused) Error() string {
-	paths := "paths"
-	if r.Count == 1 {
-		paths = "path"
+	return fmt.Sprintf("%s cannot be copied:\n  %s", r.paths(), strings.Join(r.Lines(), "\n  "))
+}
+
+// LeftOut is the list as what Skip did, "" where it did nothing.
+func (r *Refused) LeftOut() string {
+	if r.Count == 0 {
+		return ""
 	}
-	return fmt.Sprintf("%d %s cannot be copied:\n  %s", r.Count, paths, strings.Join(r.Lines(), "\n  "))
+	return fmt.Sprintf("left out: %s\n  %s\n", r.paths(), strings.Join(r.Lines(), "\n  "))
+}
+
+func (r *Refused) paths() string {
+	if r.Count == 1 {
+		return "1 path"
+	}
+	return fmt.Sprintf("%d paths", r.Count)
 }
 
 // Shown is a name as a terminal may print it.

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"archive/tar"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -209,7 +210,7 @@ func (u *unpacker) isDir(name string, mode fs.FileMode) error {
 	case err == nil && info.IsDir():
 		return nil
 	case err == nil:
-		return refusal(Shown(name) + " is there and is not a directory")
+		return refusal(Shown(cmp.Or(name, u.o.As)) + " is there and is not a directory")
 	case !errors.Is(err, fs.ErrNotExist):
 		return plain(name, err)
 	}

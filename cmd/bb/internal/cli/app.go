@@ -75,6 +75,9 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	if err := a.homeExists(); err != nil {
 		return nil, err
 	}
+	if err := a.oneWorkspace(want); err != nil {
+		return nil, err
+	}
 	st, err := open(a.g.Home)
 	if err != nil {
 		return nil, err
@@ -95,6 +98,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	specs, mistakes := compile.Compile(wanted(fleet, want), compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
+		Workspace: a.g.Workspace, Repo: sc.root, Hazards: a.hazards(),
 	})
 	problems = append(problems, mistakes...)
 	problems.Sort()

@@ -11,14 +11,10 @@ import (
 	"github.com/bot-bottle/bb/egress/door/tree"
 )
 
-// leftOut lists what Skip left out.
+// leftOut lists what Skip left out; names in it are quoted already.
 func leftOut(w io.Writer, r *tree.Refused, err error) {
-	if err != nil || r.Count == 0 {
-		return
-	}
-	fmt.Fprintf(w, "left out: %s\n", counted(r.Count, "path"))
-	for _, l := range r.Lines() {
-		fmt.Fprintf(w, "  %s\n", view.Escape(l))
+	if err == nil {
+		fmt.Fprint(w, r.LeftOut())
 	}
 }
 

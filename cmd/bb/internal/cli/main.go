@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -43,6 +44,7 @@ type grammar struct {
 	Verbose       bool   `short:"v" help:"Show the output of image builds."`
 	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
 	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
+	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start)." placeholder:"DIR"`
 	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"debian:bookworm-slim" placeholder:"IMAGE"`
 
 	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
@@ -96,10 +98,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	g.Home = cmp.Or(g.Home, "~/.bot-bottle") // also for an empty BB_HOME
 	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr}
-	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA} {
+	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA, &g.Workspace} {
 		if *path, err = expandHome(*path); err != nil {
 			return report(err, stderr)
 		}
+	}
+	if first, _, _ := strings.Cut(kctx.Command(), " "); g.Workspace != "" && !slices.Contains(workspaceWords, first) {
+		fmt.Fprintf(stderr, "bb: --workspace means nothing to bb %s (it is for %s)\n", first, strings.Join(workspaceWords, ", "))
+		return 80
 	}
 	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
 		return report(a.inside(ctx, word), stderr)

@@ -59,7 +59,7 @@ func (p *planning) look(ctx context.Context) error {
 	if p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
-	return nil
+	return p.workspaces()
 }
 
 func (p *planning) desired() plan.Desired {
