@@ -40,7 +40,8 @@ func project(t *testing.T) string {
 	ok(t, os.Symlink("bin/run", filepath.Join(dir, "inside")))
 	ok(t, os.Symlink("/etc/hostname", filepath.Join(dir, "outside")))
 	for _, args := range [][]string{
-		{"init", "-q"}, {"add", "."},
+		{"init", "-q"},
+		{"add", "."},
 		{"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "first"},
 	} {
 		if _, err := command("git", append([]string{"-C", dir}, args...)...); err != nil {

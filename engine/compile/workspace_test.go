@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -177,7 +176,7 @@ func TestWorkspace(t *testing.T) {
 			}
 			w, root := c2.workspace()
 			if c.problem != "" {
-				var list diag.List = c2.problems
+				list := c2.problems
 				if len(list) != 1 || !strings.HasPrefix(list[0].Error(), c.problem) {
 					t.Errorf("%v, want %s", list, c.problem)
 				}
