@@ -56,6 +56,12 @@ func TestCopy(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(back, ".noted")); string(b) != "note\n" {
 		t.Errorf(".noted is %q", b)
 	}
+	put(t, filepath.Join(dir, "-odd --name,x"), "odd\n")
+	h.must("cp", filepath.Join(dir, "-odd --name,x"), dev+":")
+	h.must("cp", dev+":-odd --name,x", back)
+	if b, _ := os.ReadFile(filepath.Join(back, "-odd --name,x")); string(b) != "odd\n" {
+		t.Errorf("the odd name holds %q", b)
+	}
 	// As the agent's user, and no other.
 	h.fails("cp", filepath.Join(dir, "note"), dev+":/etc/note").says(t, "permission denied")
 	h.fails("cp", dev+":/etc/shadow", back).says(t, "cannot be read: permission denied")

@@ -20,8 +20,10 @@ func carry(root string, r backends.ExecRequest) (code int, err error) {
 		path += "/"
 	}
 	c := door.Copy{Any: slices.Contains(r.Argv, "--any"), Skip: slices.Contains(r.Argv, "--skip")}
-	if i := slices.Index(r.Argv, "--base"); i > 0 {
-		c.Base = r.Argv[i+1]
+	for _, arg := range r.Argv {
+		if base, ok := strings.CutPrefix(arg, "--base="); ok {
+			c.Base = base
+		}
 	}
 	var done tree.Report
 	if r.Argv[2] == "pack" {

@@ -150,7 +150,7 @@ func (j *copying) in(ctx context.Context, src string) error {
 	}
 	argv := j.argv("unpack")
 	if !tree.Merges(src) {
-		argv = j.argv("unpack", "--base", base)
+		argv = j.argv("unpack", "--base="+base)
 	}
 	if err := j.write(ctx, argv, pack); err != nil {
 		return j.explain(err)

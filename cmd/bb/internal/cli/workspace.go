@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -53,8 +52,7 @@ func (a *app) hazards() compile.Hazards {
 func (p *planning) workspaces() error {
 	var problems diag.List
 	for _, c := range p.plan.Changes {
-		if c.Spec == nil || !c.Spec.Fixed.Workspace.Declared() ||
-			!slices.Contains([]plan.Action{plan.Create, plan.Replace, plan.Start}, c.Action) {
+		if c.Spec == nil || !needsWorkspace(c) {
 			continue
 		}
 		w := c.Spec.Fixed.Workspace
@@ -66,6 +64,18 @@ func (p *planning) workspaces() error {
 	}
 	problems.Sort()
 	return problems.Err()
+}
+
+// needsWorkspace reports whether the directory on the host is used. A copy
+// that starts again has all in itself; one that never ran looks by itself.
+func needsWorkspace(c plan.Change) bool {
+	switch c.Action {
+	case plan.Create, plan.Replace:
+		return c.Spec.Fixed.Workspace.Declared()
+	case plan.Start:
+		return c.Spec.Fixed.Workspace.Mode == spec.WorkspaceMount
+	}
+	return false
 }
 
 func (p *planning) workspace(s *spec.Spec) error {
