@@ -32,7 +32,8 @@ under the name given, whose directory must exist. DIR/. means the content of DIR
 
 Links are carried as links; out of a bottle none that leads out of the tree.
 Devices, sockets, pipes and hard links of files outside the tree are refused
-with a list. Copies belong to whoever copies; special bits are dropped.`
+with a list. Copies belong to whoever copies; special bits are dropped.
+The stream that - gives is the bottle's own: look before you unpack it.`
 }
 
 // guestPath is AGENT:PATH.
