@@ -40,7 +40,8 @@ type Driver interface {
 	Configure(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error
 	// CreateAgent creates the agent without starting it.
 	CreateAgent(ctx context.Context, s *spec.Spec) error
-	// StartAgent places all files and the CA, and starts the agent.
+	// StartAgent places all files and the CA, and starts the agent. One that
+	// never ran gets its copied workspace first; one that did keeps its own.
 	StartAgent(ctx context.Context, s *spec.Spec) error
 	// Provision does what must run in a started agent: secret environment,
 	// identity, and the files of the named live parts.

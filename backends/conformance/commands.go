@@ -1,14 +1,17 @@
 package conformance
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // commands runs what a bottle is for. A driver that runs nothing is only held
@@ -44,6 +47,27 @@ func commands(t *testing.T, s *suite) {
 			t.Errorf("code %d, %d of %d bytes came back", code, out.Len(), len(in))
 		}
 	})
+	t.Run("bb in the bottle carries files, both ways", func(t *testing.T) {
+		packed, errOut := &bytes.Buffer{}, &bytes.Buffer{}
+		sent := s.bb("unpack", "--any", "/tmp")
+		sent.Stdin, sent.Stdout, sent.Stderr = archive(t, "carried", "content"), &bytes.Buffer{}, errOut
+		code, err := s.d.Exec(t.Context(), s.Spec.ID, sent)
+		must(t, "unpack", err)
+		got := s.bb("pack", "/tmp/carried")
+		got.Stdout, got.Stderr = packed, errOut
+		again, err := s.d.Exec(t.Context(), s.Spec.ID, got)
+		must(t, "pack", err)
+		if code != 0 || again != 0 {
+			t.Fatalf("codes %d and %d: %s", code, again, errOut)
+		}
+		r := tar.NewReader(packed)
+		h, err := r.Next()
+		must(t, "the archive", err)
+		text, err := io.ReadAll(r)
+		if must(t, "the archive", err); h.Name != "carried" || string(text) != "content" {
+			t.Errorf("%s holds %q", h.Name, text)
+		}
+	})
 	t.Run("a command that does not exist is 127", func(t *testing.T) {
 		if code, err := s.exec(t, backends.ExecRequest{Argv: []string{"no-such-command"}}); code != 127 || err != nil {
 			t.Errorf("code %d, %v", code, err)
@@ -68,6 +92,21 @@ func commands(t *testing.T, s *suite) {
 			t.Errorf("it goes on: %s", out)
 		}
 	})
+}
+
+// bb is a command of bb's own binary in the bottle.
+func (s *suite) bb(args ...string) backends.ExecRequest {
+	return backends.ExecRequest{Argv: append([]string{spec.BinaryPath, "door"}, args...)}
+}
+
+func archive(t *testing.T, name, text string) *bytes.Buffer {
+	t.Helper()
+	b := &bytes.Buffer{}
+	w := tar.NewWriter(b)
+	must(t, "archive", w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}))
+	_, err := io.WriteString(w, text)
+	must(t, "archive", errors.Join(err, w.Close()))
+	return b
 }
 
 func (s *suite) exec(t *testing.T, r backends.ExecRequest) (int, error) {

@@ -113,7 +113,7 @@ func agentConfig(s *spec.Spec, image string, labels map[string]string) *containe
 		Entrypoint:  []string{spec.BinaryPath, "door", "init"},
 		User:        agentUser,
 		Env:         agentEnv(s),
-		WorkingDir:  spec.Workdir,
+		WorkingDir:  s.Fixed.Workspace.Workdir(),
 		Hostname:    s.ID.Agent[:min(len(s.ID.Agent), 63)],
 		Labels:      labels,
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}, // an image's own would be an exec every few seconds
@@ -144,6 +144,11 @@ func (d *Driver) agentHost(ctx context.Context, s *spec.Spec, b binary) (*contai
 		volumeMount(binVolume(b), "/bb/bin"),
 		volumeMount(s.ID.DoorVolume(), "/bb/door"),
 	}
+	lent, err := d.mountWorkspace(s)
+	if err != nil {
+		return nil, err
+	}
+	host.Mounts = append(host.Mounts, lent...)
 	for _, name := range []string{egress.ProxyHost, egress.GitHost, egress.SuperviseHost, s.ID.Agent} {
 		host.ExtraHosts = append(host.ExtraHosts, name+":127.0.0.1")
 	}

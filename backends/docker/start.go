@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -42,6 +43,9 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if agent.State.Paused {
 		return d.wrap(d.engine.ContainerUnpause(ctx, agent.ID), "unpause bottle %s", name)
 	}
+	if err := d.fillWorkspace(ctx, s, agent); err != nil {
+		return err
+	}
 	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID)
 	if err != nil {
 		return err
@@ -68,8 +72,11 @@ func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar st
 		return nil, d.wrap(err, "read %s of %s", spec.CABundle, s.ID.Name())
 	}
 	a := newArchive()
-	all := append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
-	all = append(all,
+	all := s.Files
+	if s.Fixed.Workspace.Mode != spec.WorkspaceMount || s.Fixed.Workspace.GuestPath != spec.Workdir {
+		all = append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
+	}
+	all = append(slices.Clip(all),
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
 		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
 	for _, f := range all {

@@ -160,7 +160,10 @@ func (d *Driver) CreateAgent(_ context.Context, s *spec.Spec) error {
 		labels[spec.LabelImage] = imageRef(s)
 		labels[spec.LabelSpec] = s.Hash(d.o.Key)
 		labels[spec.LabelSpecJSON] = s.FixedJSON(d.o.Key)
-		_, err := w.claim(s.ID.Name(), labels)
+		c, err := w.claim(s.ID.Name(), labels)
+		if ws := s.Fixed.Workspace; err == nil && ws.Declared() {
+			c.Workspace = ws.Mode + " " + ws.Path + " at " + ws.GuestPath
+		}
 		return err
 	})
 }
@@ -232,9 +235,10 @@ func (d *Driver) RemoveVolumes(_ context.Context, id spec.ID) error {
 	})
 }
 
-// Exec echoes the command: there is no machine to run it on.
-func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (int, error) {
-	return 0, d.view(func(w *File) error {
+// Exec echoes the command: there is no machine to run it on. Only copies are
+// carried out, where a directory stands for the bottle's files.
+func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (code int, err error) {
+	err = d.view(func(w *File) error {
 		c, err := d.ours(w, id, spec.RoleAgent)
 		if err != nil {
 			return err
@@ -242,12 +246,17 @@ func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (in
 		if !c.Running {
 			return fmt.Errorf("bottle %s is stopped", id)
 		}
+		if c.Root != "" && len(r.Argv) > 2 && r.Argv[1] == "door" {
+			code, err = carry(c.Root, r)
+			return err
+		}
 		_, err = fmt.Fprintf(r.Stdout, "%q\n", r.Argv)
 		if r.Stdin != nil {
 			_, err = io.Copy(r.Stdout, r.Stdin)
 		}
 		return err
 	})
+	return code, err
 }
 
 // Logs writes the sidecar's state line.

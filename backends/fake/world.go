@@ -41,6 +41,10 @@ type Container struct {
 	// State and Document are a running sidecar's.
 	State    *egress.StateLine `json:"state,omitempty"`
 	Document *egress.Document  `json:"document,omitempty"`
+	// Workspace is what of the host an agent got: "copy DIR at PATH". Root is a
+	// directory that stands for the bottle's files: bb cp works on it.
+	Workspace string `json:"workspace,omitempty"`
+	Root      string `json:"root,omitempty"`
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`

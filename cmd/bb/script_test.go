@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -71,7 +72,8 @@ func runScripts(t *testing.T, dir, backend string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":  exits,
+			"mkroot": mkroot,
 		},
 	})
 }
@@ -95,4 +97,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s exits %d, want %d", fmt.Sprint(args[1:]), got, want)
 	}
+}
+
+// mkroot makes a directory stand for the files of every bottle of a fake
+// world: mkroot WORLD DIR.
+func mkroot(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mkroot WORLD DIR")
+	}
+	file := ts.MkAbs(args[0])
+	var world map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &world))
+	for _, c := range world["containers"].(map[string]any) {
+		c.(map[string]any)["root"] = ts.MkAbs(args[1])
+	}
+	b, err := json.Marshal(world)
+	ts.Check(err)
+	ts.Check(os.WriteFile(file, b, 0o600))
 }

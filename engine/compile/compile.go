@@ -24,6 +24,12 @@ type Options struct {
 	BaseImage string
 	// Skills is the directory of skills on the host.
 	Skills string
+	// Workspace is the directory that the command names; it wins over bottles.
+	Workspace string
+	// Repo is the repository around the working directory, "" outside of one.
+	Repo string
+	// Hazards are what no workspace may hold.
+	Hazards Hazards
 	// Scopes maps a manifest scope to its id.
 	Scopes map[manifest.Scope]string
 }
@@ -69,8 +75,9 @@ func AdHoc(a *manifest.Agent, o Options, replica string) (*spec.Spec, diag.List)
 func one(a *manifest.Agent, o Options) (*spec.Spec, diag.List) {
 	b := a.Bottle
 	c := &compiler{agent: a, bottle: b, options: o}
+	workspace, root := c.workspace()
 	prov, err := provider.For(b.Provider.Template, provider.Input{
-		AuthToken: b.Provider.AuthToken, HasPrompt: a.Prompt != "",
+		AuthToken: b.Provider.AuthToken, HasPrompt: a.Prompt != "", Workdir: workspace.Workdir(),
 	})
 	if err != nil {
 		c.problem(b.Provider.From, err)
@@ -82,14 +89,14 @@ func one(a *manifest.Agent, o Options) (*spec.Spec, diag.List) {
 		Source:  spec.Source{AgentFile: a.File, BottleFile: b.File, Bottle: b.Name, Lineage: b.Lineage},
 		Image:   c.image(prov),
 		Gate:    spec.Gate{Network: b.Egress.Network},
-		Program: prov.Program, HiddenEnv: prov.HiddenEnv,
+		Program: prov.Program, HiddenEnv: prov.HiddenEnv, WorkspaceRoot: root,
 	}
 	s.Live = c.live(prov)
 	s.Files = c.files(prov, s)
 	s.Fixed = spec.Fixed{
 		Backend: s.Backend, Provider: b.Provider.Template, Env: c.env(prov),
 		Resources: c.resources(), Supervise: b.Supervise,
-		Workspace: spec.Workspace{Mode: orDefault(b.Workspace.Mode, "none"), Path: b.Workspace.Path, GuestPath: orDefault(b.Workspace.GuestPath, spec.Workdir)},
+		Workspace: workspace,
 		Files:     spec.FilesDigest(s.Files),
 	}
 	return s, c.problems

@@ -24,7 +24,6 @@ var unsupported = []struct {
 	{"egress.routes.*.auth.token_ref", func(n *node) bool { return n.is(isMap) || strings.HasPrefix(n.str(), "file:/") }},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
-	{"workspace.mode", is("copy", "mount")},
 	{"resources.disk", present},
 }
 

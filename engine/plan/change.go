@@ -97,7 +97,7 @@ type Change struct {
 	Spec *spec.Spec
 	// Kept marks a removal that is shown only: it needs --prune.
 	Kept bool
-	// Note says what blocks, for people.
+	// Note says what blocks, or what is lost, for people.
 	Note string
 	// Fresh means that nothing of the instance existed: what a failed creation
 	// leaves of it may be removed again.

@@ -24,9 +24,11 @@ func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
 	c := Change{ID: s.ID, Backend: s.Backend, Action: None, Spec: s}
 	o, elsewhere := pick(s.Backend, observed)
 	c.Fresh = len(observed) == 0
+	s = keepWorkspace(s, observed)
+	c.Spec = s
 	c.renewGate = !fits(s, o, w)
 	if len(elsewhere) > 0 {
-		c.Action, c.Reasons = Replace, []Reason{BackendChanged}
+		c.Action, c.Reasons, c.Note = Replace, []Reason{BackendChanged}, lostWork(Replace, &elsewhere[0])
 		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "backend", Old: elsewhere[0].Backend, New: s.Backend})
 		return c
 	}
@@ -39,7 +41,7 @@ func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
 	d.compareLive(&c, o, w)
 	switch {
 	case replace:
-		c.Action = Replace
+		c.Action, c.Note = Replace, lostWork(Replace, o)
 	case !o.Agent.Running:
 		c.Action, c.Reasons = Start, append([]Reason{Stopped}, c.Reasons...)
 	case len(c.Reasons) > 0:

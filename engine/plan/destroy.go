@@ -25,7 +25,10 @@ func Removal(worlds []World, why func(Instance) Reason) *Plan {
 			if reason == "" {
 				continue
 			}
-			c := Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{reason}}
+			c := Change{
+				ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{reason},
+				Note: lostWork(Remove, &o),
+			}
 			c.identify(nil, []Instance{o})
 			p.Changes = append(p.Changes, c)
 		}

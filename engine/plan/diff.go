@@ -196,7 +196,7 @@ func (d *Desired) undeclared(o Instance) Change {
 		c.Note = "its manifest does not compile: nothing is done to it (bb validate)"
 		return c
 	}
-	c.Action = Remove
+	c.Action, c.Note = Remove, lostWork(Remove, &o)
 	if slices.Contains(d.Declared, agent) {
 		c.Reasons = []Reason{ScaledDown} // declared: needs no --prune
 		return c

@@ -28,7 +28,7 @@ func claude(in Input) Provision {
 			{Name: "DISABLE_ERROR_REPORTING", Kind: spec.EnvProvider, Value: "1"},
 			{Name: "DISABLE_AUTOUPDATER", Kind: spec.EnvProvider, Value: "1"},
 		},
-		Files:     []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded()}},
+		Files:     []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in.Workdir)}},
 		Program:   claudeProgram(in.HasPrompt),
 		Recipe:    claudeRecipe,
 		SkillsDir: spec.Home + "/.claude/skills",
@@ -55,12 +55,16 @@ func claudeProgram(hasPrompt bool) spec.Program {
 }
 
 // onboarded is ~/.claude.json: onboarding is done, home and workspace trusted.
-func onboarded() []byte {
+func onboarded(workdir string) []byte {
 	trusted := map[string]any{"hasTrustDialogAccepted": true, "hasCompletedProjectOnboarding": true}
+	projects := map[string]any{spec.Home: trusted, spec.Workdir: trusted}
+	if workdir != "" {
+		projects[workdir] = trusted
+	}
 	b, err := json.MarshalIndent(map[string]any{
 		"hasCompletedOnboarding":        true,
 		"bypassPermissionsModeAccepted": true,
-		"projects":                      map[string]any{spec.Home: trusted, spec.Workdir: trusted},
+		"projects":                      projects,
 	}, "", "  ")
 	if err != nil {
 		panic("provider: " + err.Error()) // only plain data reaches this

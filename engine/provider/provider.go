@@ -18,6 +18,8 @@ type Input struct {
 	// AuthToken is the name of the host variable to inject, or "".
 	AuthToken string
 	HasPrompt bool
+	// Workdir is where the agent starts; "" means spec.Workdir.
+	Workdir string
 }
 
 // Provision is what a provider adds to a bottle.

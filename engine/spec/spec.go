@@ -38,6 +38,9 @@ type Spec struct {
 	Program Program
 	// HiddenEnv names variables that lists shown to people leave out.
 	HiddenEnv []string
+	// WorkspaceRoot is the directory of a new instance where Fixed.Workspace
+	// names none; "" means that one has to be named.
+	WorkspaceRoot string
 }
 
 // Source says which manifests made a spec.
@@ -97,11 +100,31 @@ type Resources struct {
 	PIDs   int64   `json:"pids"`
 }
 
+// Modes of a workspace.
+const (
+	WorkspaceNone  = "none"
+	WorkspaceCopy  = "copy"  // streamed in before the first start
+	WorkspaceMount = "mount" // the directory of the host itself
+)
+
 // Workspace says what of the host a bottle works on.
 type Workspace struct {
-	Mode      string `json:"mode"`
+	Mode string `json:"mode"`
+	// Path is a real directory of the host; "" with mode none, and until the
+	// plan knows what an existing instance has.
 	Path      string `json:"path,omitempty"`
 	GuestPath string `json:"guest_path"`
+}
+
+// Declared reports whether the bottle gets something of the host.
+func (w Workspace) Declared() bool { return w.Mode == WorkspaceCopy || w.Mode == WorkspaceMount }
+
+// Workdir is where programs start in the bottle.
+func (w Workspace) Workdir() string {
+	if w.Declared() && w.GuestPath != "" {
+		return w.GuestPath
+	}
+	return Workdir
 }
 
 // Gate is what only a replacement of the sidecar can change.

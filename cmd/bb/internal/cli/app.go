@@ -96,6 +96,9 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	if err := a.homeExists(); err != nil {
 		return nil, err
 	}
+	if err := a.oneWorkspace(want); err != nil {
+		return nil, err
+	}
 	st, err := open(a.g.Home)
 	if err != nil {
 		return nil, err
@@ -116,6 +119,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	options := compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
+		Workspace: a.g.Workspace, Repo: sc.root, Hazards: a.hazards(),
 	}
 	specs, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)

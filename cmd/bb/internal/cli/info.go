@@ -110,7 +110,21 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	}
 	f.of("supervise", strconv.FormatBool(b.Supervise))
 	f.of("workspace.mode", b.Workspace.Mode)
+	if s != nil && s.Fixed.Workspace.Declared() {
+		f.workspace(s)
+	}
 	return f.list
+}
+
+func (f *fields) workspace(s *spec.Spec) {
+	w := s.Fixed.Workspace
+	switch {
+	case w.Path != "":
+		f.of("workspace.path", w.Path)
+	case s.WorkspaceRoot != "":
+		f.add("workspace.path", s.WorkspaceRoot, "the repository")
+	}
+	f.of("workspace.guest_path", w.GuestPath)
 }
 
 func (f *fields) optional(path, value string) {

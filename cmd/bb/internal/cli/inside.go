@@ -19,6 +19,16 @@ type doorCmd struct {
 	Exec  struct {
 		Argv []string `arg:"" passthrough:"" help:"Command to become."`
 	} `cmd:"" help:"Become a command, with the stored environment."`
+	Pack struct {
+		Skip bool   `help:"Leave out what is refused."`
+		Path string `arg:"" help:"File or directory of the bottle."`
+	} `cmd:"" help:"Write a file or directory to standard output, as tar."`
+	Unpack struct {
+		Base string `help:"Name of the tree in a directory that exists; without one its content goes there."`
+		Any  bool   `help:"Take an archive of any names."`
+		Skip bool   `help:"Leave out what is refused."`
+		Path string `arg:"" help:"Where it goes."`
+	} `cmd:"" help:"Write what comes on standard input, as tar."`
 }
 
 // sidecarCmd is bb between a bottle and the world.
@@ -55,6 +65,16 @@ func (a *app) inside(ctx context.Context, command string) error {
 		if errors.As(err, &failed) {
 			return exitError{failed.Code, failed.Error()}
 		}
+		return err
+	case "door pack <path>":
+		o := a.g.Door.Pack
+		r, err := door.Pack(o.Path, door.Copy{Skip: o.Skip}, a.stdout)
+		leftOut(a.stderr, &r.Refused, err)
+		return err
+	case "door unpack <path>":
+		o := a.g.Door.Unpack
+		r, err := door.Unpack(o.Path, door.Copy{Base: o.Base, Any: o.Any, Skip: o.Skip}, a.stdin)
+		leftOut(a.stderr, &r.Refused, err)
 		return err
 	case "sidecar run":
 		o := a.g.Sidecar.Run

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -43,6 +44,7 @@ type grammar struct {
 	Verbose       bool   `short:"v" help:"Show the output of image builds."`
 	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
 	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
+	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start)." placeholder:"DIR"`
 	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"debian:bookworm-slim" placeholder:"IMAGE"`
 
 	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
@@ -51,6 +53,7 @@ type grammar struct {
 	Cleanup  cleanupCmd  `cmd:"" help:"Remove what bb made and nothing uses any more."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
+	Cp       cpCmd       `cmd:"" help:"Copy files into a bottle or out of it."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`
 	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
 	Validate validateCmd `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
@@ -97,10 +100,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	g.Home = cmp.Or(g.Home, "~/.bot-bottle") // also for an empty BB_HOME
 	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr, screen: view.NewScreen(stderr, width(stderr))}
-	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA} {
+	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA, &g.Workspace} {
 		if *path, err = expandHome(*path); err != nil {
 			return report(err, stderr)
 		}
+	}
+	if first, _, _ := strings.Cut(kctx.Command(), " "); g.Workspace != "" && !slices.Contains(workspaceWords, first) {
+		fmt.Fprintf(stderr, "bb: --workspace means nothing to bb %s (it is for %s)\n", first, strings.Join(workspaceWords, ", "))
+		return 80
 	}
 	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
 		return report(a.inside(ctx, word), stderr)

@@ -65,6 +65,9 @@ func (p *planning) look(ctx context.Context) error {
 	if p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
+	if err := p.workspaces(); err != nil {
+		return err
+	}
 	return p.ends(ctx)
 }
 

@@ -44,6 +44,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := refuse(p.plan); err != nil {
 		return err
 	}
+	p.app.warn(p.plan.Notes)
 	if len(p.plan.Nodes) > 0 {
 		if err := p.execute(ctx, executeOptions{operation: "run"}); err != nil {
 			return err

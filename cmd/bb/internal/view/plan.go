@@ -3,6 +3,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -184,6 +185,7 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row("bottle", strings.Join(s.Source.Lineage, " <- ")+"      agent "+st.Path(s.Source.AgentFile))
 	row("env", join(envNames(s), "      skills "+strings.Join(skillNames(s), ", "), len(s.Live.Skills) > 0))
 	row("git identity", identity(s.Live.GitUser))
+	row("workspace", st.workspace(s))
 	if s.Gate.Network != "" {
 		row("network", s.Gate.Network)
 	}
@@ -200,6 +202,19 @@ func join(a, b string, both bool) string {
 		return a
 	}
 	return strings.TrimLeft(a+b, " ")
+}
+
+// workspace says what of the host the agent gets to work on, and how.
+func (st Style) workspace(s *spec.Spec) string {
+	w := s.Fixed.Workspace
+	dir := cmp.Or(w.Path, s.WorkspaceRoot, "(no directory named yet)")
+	switch w.Mode {
+	case spec.WorkspaceCopy:
+		return "copy of " + st.Path(dir) + " -> " + w.GuestPath
+	case spec.WorkspaceMount:
+		return "MOUNT " + st.Path(dir) + " -> " + w.GuestPath + ": the agent writes to your files"
+	}
+	return ""
 }
 
 // Path shows a path below the home directory with ~.

@@ -1,0 +1,127 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/bot-bottle/bb/egress/door/tree"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// CanMount says why a directory of this machine cannot be lent to a bottle:
+// an engine somewhere else would take a directory of its own.
+func (d *Driver) CanMount() error {
+	if !d.local() {
+		return diag.Errorf("the docker engine at %s cannot mount a directory of this machine", d.at).
+			WithHint("use workspace: {mode: copy}, and bb cp for what the agent makes of it")
+	}
+	return nil
+}
+
+// mountWorkspace is the one host path that a bottle may have: its manifest
+// asks for it, and the plan says so.
+func (d *Driver) mountWorkspace(s *spec.Spec) ([]mount.Mount, error) {
+	w := s.Fixed.Workspace
+	if w.Mode != spec.WorkspaceMount {
+		return nil, nil
+	}
+	if err := d.CanMount(); err != nil {
+		return nil, err
+	}
+	root, err := openWorkspace(w)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return []mount.Mount{{
+		Type: mount.TypeBind, Source: w.Path, Target: w.GuestPath,
+		// What is mounted on either side later stays there.
+		BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate},
+	}}, nil
+}
+
+// openWorkspace opens the directory that the plan showed, and not what a link
+// has put in its place since.
+func openWorkspace(w spec.Workspace) (*os.Root, error) {
+	moved := diag.Errorf("workspace %s is not the directory it was when the plan was made", w.Path).
+		WithHint("look at it, then run the same command again")
+	if real, err := filepath.EvalSymlinks(w.Path); err != nil || real != w.Path {
+		return nil, moved
+	}
+	before, err := os.Lstat(w.Path)
+	if err != nil || !before.IsDir() {
+		return nil, moved
+	}
+	root, err := os.OpenRoot(w.Path)
+	if err != nil {
+		return nil, diag.Errorf("workspace %s: %v", w.Path, err).WithHint("it must be readable for you")
+	}
+	if now, err := root.Stat("."); err != nil || !os.SameFile(before, now) {
+		_ = root.Close()
+		return nil, moved
+	}
+	return root, nil
+}
+
+// fillWorkspace streams a copied workspace into an agent that never ran: its
+// files are the image's only, so that nobody can lead the engine elsewhere. One
+// that ran has its agent's work in it and is left alone. A copy that was cut
+// short is made again, since the agent then still never ran.
+func (d *Driver) fillWorkspace(ctx context.Context, s *spec.Spec, agent *container.InspectResponse) error {
+	w := s.Fixed.Workspace
+	if w.Mode != spec.WorkspaceCopy || agent.State.Status != "created" {
+		return nil
+	}
+	root, err := openWorkspace(w)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	logf(d.opts.Log, "%s: copying %s", s.ID, w.Path)
+	parents := newArchive()
+	if err := parents.owned(w.GuestPath); err != nil {
+		return err
+	}
+	if err := d.upload(ctx, agent.ID, s.ID.Name(), parents); err != nil {
+		return err
+	}
+	r, pw := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		_, err := tree.Pack(root, ".", pw, tree.Options{
+			As: strings.TrimPrefix(w.GuestPath, "/"), Bottle: true, UID: spec.UID, GID: spec.GID,
+		})
+		_ = pw.CloseWithError(err)
+		packed <- err
+	}()
+	err = d.engine.CopyToContainer(ctx, agent.ID, "/", r, container.CopyToContainerOptions{AllowOverwriteDirWithFile: true})
+	_ = r.CloseWithError(io.ErrClosedPipe)
+	if failed := <-packed; failed != nil && ctx.Err() == nil && !errors.Is(failed, io.ErrClosedPipe) {
+		return diag.Errorf("workspace %s: %v", w.Path, failed).WithHint("remove these from it, or work on a copy without them")
+	}
+	return d.wrap(err, "copy %s into %s", w.Path, s.ID.Name())
+}
+
+// owned names the directories down to one that the agent shall own, as far as
+// they are not the system's.
+func (a *archive) owned(dir string) error {
+	if strings.HasPrefix(dir, spec.Home+"/") {
+		return a.parents(dir, false)
+	}
+	if dir == "/" {
+		return nil
+	}
+	if err := a.owned(path.Dir(dir)); err != nil {
+		return err
+	}
+	return a.dir(dir, 0o755, false)
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/compile"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// workspaceWords are the commands that --workspace means something to.
+var workspaceWords = []string{"plan", "apply", "run", "start"}
+
+// oneWorkspace demands that --workspace comes with the agent it is for.
+func (a *app) oneWorkspace(want []string) error {
+	if a.g.Workspace == "" || len(want) == 1 {
+		return nil
+	}
+	return diag.Errorf("--workspace is for one agent").WithHint("name it: bb apply --workspace %s AGENT", view.Escape(a.g.Workspace))
+}
+
+// hazards are what this machine and this user keep from any agent.
+func (a *app) hazards() compile.Hazards {
+	home, _ := os.UserHomeDir() // without one there is nothing to keep
+	h := compile.Hazards{Home: home, Private: []string{a.g.Home}}
+	for _, s := range []string{
+		"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
+		os.Getenv("SSH_AUTH_SOCK"), strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"),
+	} {
+		if filepath.IsAbs(s) {
+			h.Sockets = append(h.Sockets, s)
+		}
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		h.Sockets = append(h.Sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman", "podman.sock"))
+	}
+	if home != "" {
+		h.Sockets = append(h.Sockets, filepath.Join(home, ".docker", "run", "docker.sock"),
+			filepath.Join(home, ".docker", "desktop", "docker.sock"))
+	}
+	return h
+}
+
+// workspaces holds a plan to what its workspaces need, and says what a mount
+// means. The directory that an instance has kept is judged again here: it may
+// have become something else.
+func (p *planning) workspaces() error {
+	var problems diag.List
+	for _, c := range p.plan.Changes {
+		if c.Spec == nil || !needsWorkspace(c) {
+			continue
+		}
+		w := c.Spec.Fixed.Workspace
+		if err := p.workspace(c.Spec); err != nil {
+			problems = append(problems, flatten(err)...)
+		} else if w.Mode == spec.WorkspaceMount {
+			p.plan.Notes = append(p.plan.Notes, mounted(c.Spec)...)
+		}
+	}
+	problems.Sort()
+	return problems.Err()
+}
+
+// needsWorkspace reports whether the directory on the host is used. A copy
+// that starts again has all in itself; one that never ran looks by itself.
+func needsWorkspace(c plan.Change) bool {
+	switch c.Action {
+	case plan.Create, plan.Replace:
+		return c.Spec.Fixed.Workspace.Declared()
+	case plan.Start:
+		return c.Spec.Fixed.Workspace.Mode == spec.WorkspaceMount
+	}
+	return false
+}
+
+func (p *planning) workspace(s *spec.Spec) error {
+	w := s.Fixed.Workspace
+	if w.Path == "" {
+		return diag.Errorf("%s works on a directory, and none is named", s.ID).
+			WithHint("add --workspace DIR to the command, or workspace.path to bottle %s", s.Source.Bottle)
+	}
+	real, err := compile.Directory(w.Path, p.app.hazards())
+	if err != nil {
+		return diag.Errorf("workspace of %s: %v", s.ID, err)
+	}
+	if real != w.Path {
+		return diag.Errorf("workspace of %s: %s leads to %s now", s.ID, w.Path, real).
+			WithHint("name the directory that is meant: --workspace DIR")
+	}
+	m, ok := p.drivers[s.Backend].(interface{ CanMount() error })
+	if ok && w.Mode == spec.WorkspaceMount {
+		return m.CanMount()
+	}
+	return nil
+}
+
+// mounted are the warnings of a mount.
+func mounted(s *spec.Spec) diag.List {
+	w := s.Fixed.Workspace
+	d := diag.Diagnostic{
+		Severity: diag.Warning,
+		Message:  s.ID.String() + " writes to your files in " + w.Path + ": hooks, tasks and builds in it run as you",
+		Hint:     "workspace: {mode: copy} works on a copy",
+	}
+	list := diag.List{d}
+	info, err := os.Stat(w.Path)
+	if err != nil {
+		return list
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != spec.UID {
+		list = append(list, diag.Diagnostic{
+			Severity: diag.Warning,
+			Message:  w.Path + " belongs to another user than the agent of " + s.ID.String() + ", who may be unable to write there",
+			Hint:     "in the bottle its files have the numbers of this machine, the agent is user 1000",
+		})
+	}
+	return list
+}

@@ -1,0 +1,109 @@
+package hack_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayStart are the only files of bb that start a program where bb runs, and
+// what for. No other may: above all, nothing runs git, a hook, a build or a
+// task of a tree that an agent or a repository wrote (attacks F3, F4 and F11).
+// Programs in bottles are started by a driver, through its engine.
+var mayStart = map[string]string{
+	"cmd/bb/internal/cli/edit.go": "the user's editor, on a manifest of the user's home",
+	"egress/door/exec.go":         "the command of bb exec, in the bottle",
+	"backends/docker/ssh.go":      "ssh, to the engine that the user names",
+}
+
+func TestOnlyTheseStartPrograms(t *testing.T) {
+	var found []string
+	for _, room := range []string{"cmd", "engine", "backends", "egress", "cue"} {
+		err := filepath.WalkDir(filepath.Join("..", room), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() && d.Name() == "testdata" {
+				return cmpDir(err)
+			}
+			if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if how := starts(t, path, text); how != "" {
+				name, _ := filepath.Rel("..", path)
+				found = append(found, filepath.ToSlash(name))
+				if mayStart[filepath.ToSlash(name)] == "" {
+					t.Errorf("%s starts programs: %s", name, how)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range mayStart {
+		if !slices.Contains(found, name) {
+			t.Errorf("%s starts nothing any more: take it from the list", name)
+		}
+	}
+}
+
+// cmpDir skips a directory unless the walk failed.
+func cmpDir(err error) error {
+	if err != nil {
+		return err
+	}
+	return fs.SkipDir
+}
+
+// starts says how a file could start a program, or "".
+func starts(t *testing.T, path string, text []byte) string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range file.Imports {
+		if name, _ := strconv.Unquote(i.Path.Value); name == "os/exec" || name == "plugin" {
+			return "imports " + name
+		}
+	}
+	how := ""
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && (x.Name == "os" || x.Name == "syscall" || x.Name == "unix") {
+				switch s.Sel.Name {
+				case "StartProcess", "ForkExec", "Exec", "SYS_EXECVE", "SYS_EXECVEAT":
+					how = x.Name + "." + s.Sel.Name
+				}
+			}
+		}
+		return true
+	})
+	return how
+}
+
+func TestStartsSees(t *testing.T) {
+	for text, want := range map[string]string{
+		`package x; import "os/exec"; var _ = exec.Command`:       "imports os/exec",
+		`package x; import e "os/exec"; var _ = e.Command`:        "imports os/exec",
+		`package x; import "os"; var _ = os.StartProcess`:         "os.StartProcess",
+		`package x; import "syscall"; var _ = syscall.Exec`:       "syscall.Exec",
+		`package x; import "syscall"; var _ = syscall.ForkExec`:   "syscall.ForkExec",
+		`package x; import "os"; var _ = os.Open`:                 "",
+		`package x; type d struct{}; func (d) Exec() {}; var y d`: "",
+	} {
+		if got := starts(t, "x.go", []byte(text)); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
