@@ -184,14 +184,15 @@ func (d *Driver) StartAgent(_ context.Context, s *spec.Spec) error {
 			for _, f := range s.Files {
 				c.Files = append(c.Files, f.Path)
 			}
+			c.done(s, []string{spec.PartPrompt, spec.PartSkills})
 		}
 		c.Running = true
 		return nil
 	})
 }
 
-// Provision records the names of the secret environment.
-func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets, _ []string) error {
+// Provision records the names of the secret environment and what was done.
+func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error {
 	return d.change("provision", s.ID, func(w *File) error {
 		c, err := d.ours(w, s.ID, spec.RoleAgent)
 		if err != nil {
@@ -203,8 +204,22 @@ func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets
 		if len(secrets.Env) > 0 {
 			c.Env = slices.Sorted(maps.Keys(secrets.Env))
 		}
+		c.done(s, parts)
 		return nil
 	})
+}
+
+// done notes what an agent was given, and what was taken from it.
+func (c *Container) done(s *spec.Spec, parts []string) {
+	if c.Inside == nil {
+		c.Inside = map[string]string{}
+	}
+	for _, p := range parts {
+		delete(c.Inside, p)
+		if h, ok := s.LiveHashes()[p]; ok {
+			c.Inside[p] = h
+		}
+	}
 }
 
 // RemoveAgent removes it if it is ours.

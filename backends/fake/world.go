@@ -44,6 +44,8 @@ type Container struct {
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`
+	// Inside holds the hashes of the live parts that were done in an agent.
+	Inside map[string]string `json:"inside,omitempty"`
 	// Sessions is how many commands run in an agent; Altered is what somebody
 	// did to it by hand. Tests write both.
 	Sessions int      `json:"sessions,omitempty"`

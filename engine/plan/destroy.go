@@ -6,6 +6,8 @@ import "slices"
 // agents' instances only. Names are agents or instances: "dev" or "dev_2".
 func Destroy(worlds []World, scopes, names []string) *Plan {
 	p := &Plan{}
+	worlds = sorted(worlds)
+	taken := taken(worlds)
 	for _, w := range worlds {
 		for _, o := range w.Instances {
 			if !slices.Contains(scopes, o.ID.Scope) {
@@ -14,13 +16,13 @@ func Destroy(worlds []World, scopes, names []string) *Plan {
 			if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {
 				continue
 			}
-			c := Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested}}
-			c.identify(nil, []Instance{o})
+			c := taken.spare(Change{ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{Requested}}, o)
+			c.identify(nil, []Instance{o}, w)
 			p.Changes = append(p.Changes, c)
 		}
 	}
 	p.sort()
-	schedule(p, nil)
+	schedule(p, nil, taken)
 	return p
 }
 
@@ -30,6 +32,6 @@ func Undo(changes []Change) *Plan {
 	for _, c := range changes {
 		p.Changes = append(p.Changes, Change{ID: c.ID, Backend: c.Backend, Action: Remove, Reasons: []Reason{HalfMade}})
 	}
-	schedule(p, nil)
+	schedule(p, nil, nil)
 	return p
 }

@@ -88,7 +88,11 @@ func (p *planning) desired() plan.Desired {
 		}
 	}
 	for _, name := range p.want {
-		d.Want = append(d.Want, strings.TrimPrefix(name, "home/"))
+		if home, ok := strings.CutPrefix(name, "home/"); ok {
+			d.Want = append(d.Want, plan.Agent{Scope: p.scopes.home, Name: home})
+		} else {
+			d.Want = append(d.Want, plan.Agent{Name: name})
+		}
 	}
 	for _, a := range p.unapproved {
 		d.NotAllowed = append(d.NotAllowed, plan.Agent{Scope: p.scopes.repo, Name: a.Name})

@@ -5,6 +5,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/engine/plan"
@@ -126,13 +127,21 @@ func Running(sessions int) string {
 	return fmt.Sprintf("%d commands run in it", sessions)
 }
 
+// fixed reports whether a difference is of the fixed half: the others have a
+// phrase of their own.
+func fixed(path string) bool {
+	first, _, _ := strings.Cut(path, ".")
+	first, _, _ = strings.Cut(first, " ")
+	return !slices.Contains([]string{"image", "backend", "egress", "token", "git_user", "prompt", "skills"}, first)
+}
+
 // headline names what changes: fields for a changed spec, else the reason.
 func headline(c plan.Change) string {
 	var words []string
 	for _, r := range c.Reasons {
 		if r == plan.SpecChanged {
 			for _, d := range c.Diff {
-				if d.Path != "image" && !strings.HasPrefix(d.Path, "egress.") {
+				if fixed(d.Path) {
 					words = append(words, d.Path)
 				}
 			}
