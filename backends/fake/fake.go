@@ -17,7 +17,7 @@ import (
 
 // Options configure the driver.
 type Options struct {
-	Path    string // of the JSON file
+	Path    string // of the JSON file; "" keeps the world in memory
 	Owner   string
 	Key     spec.Key
 	Version string
@@ -184,7 +184,11 @@ func (d *Driver) StartAgent(_ context.Context, s *spec.Spec) error {
 			for _, f := range s.Files {
 				c.Files = append(c.Files, f.Path)
 			}
-			c.done(s, []string{spec.PartPrompt, spec.PartSkills})
+			for _, p := range []string{spec.PartPrompt, spec.PartSkills} {
+				if s.LiveHashes()[p] != "" {
+					c.done(s, []string{p}) // its files; what is gone from a manifest stays
+				}
+			}
 		}
 		c.Running = true
 		return nil

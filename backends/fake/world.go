@@ -61,6 +61,8 @@ type Volume struct {
 type store struct {
 	mu   sync.Mutex
 	path string
+	// memory is the world where there is no path.
+	memory []byte
 }
 
 // view runs f on the world; update also writes it back, atomically.
@@ -88,6 +90,10 @@ func (s *store) update(f func(*File) error) error {
 	if err != nil {
 		return err
 	}
+	if s.path == "" {
+		s.memory = b
+		return nil
+	}
 	tmp := s.path + ".new"
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
@@ -100,8 +106,11 @@ func (s *store) update(f func(*File) error) error {
 
 func (s *store) read() (*File, error) {
 	w := &File{Containers: map[string]*Container{}, Volumes: map[string]*Volume{}}
-	b, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := s.memory, error(nil)
+	if s.path != "" {
+		b, err = os.ReadFile(s.path)
+	}
+	if s.path == "" && b == nil || errors.Is(err, fs.ErrNotExist) {
 		return w, nil
 	}
 	if err != nil {
