@@ -71,7 +71,8 @@ func runScripts(t *testing.T, dir, backend string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":  exits,
+			"schema": schema,
 		},
 	})
 }
