@@ -115,7 +115,7 @@ var phrases = map[plan.Reason]string{
 	plan.ImageChanged:    "image",
 	plan.EgressChanged:   "egress.routes",
 	plan.IdentityChanged: "git_user",
-	plan.PromptChanged:   "prompt (acts at the next attach)",
+	plan.PromptChanged:   "prompt",
 	plan.SkillsChanged:   "skills",
 }
 
@@ -137,6 +137,8 @@ func aside(c plan.Change, r plan.Reason) string {
 		return ": another one has it now"
 	case c.Action != plan.Update:
 		return ""
+	case r == plan.PromptChanged:
+		return " (acts at the next attach)"
 	case r == plan.SidecarOutdated, r == plan.SidecarAltered, r == plan.NetworkChanged:
 		return " (the agent stays)"
 	}

@@ -114,10 +114,9 @@ func TestNoChanges(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
-	p := NewProgress(NewScreen(&b, nil))
-	defer p.Close()
 	clock := time.Unix(0, 0)
-	p.now = func() time.Time { return clock }
+	p := newProgress(NewScreen(&b, nil), func() time.Time { return clock }, time.NewTicker(time.Hour))
+	defer p.Close()
 	n := plan.Node{ID: 1, Op: plan.OpStartAgent, Instance: id("dev")}
 	p.On(apply.Event{Node: n, Status: apply.Started})
 	p.still()
