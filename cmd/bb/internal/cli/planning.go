@@ -80,7 +80,8 @@ func (p *planning) desired() plan.Desired {
 		d.Declared = append(d.Declared, plan.Agent{Scope: ids[a.Scope], Name: a.Name})
 	}
 	for _, a := range p.fleet.Shadowed {
-		d.Outside = append(d.Outside, plan.Agent{Scope: p.scopes.home, Name: a.Name})
+		hidden := plan.Agent{Scope: p.scopes.home, Name: a.Name}
+		d.Declared, d.Outside = append(d.Declared, hidden), append(d.Outside, hidden)
 	}
 	for _, name := range p.fleet.BrokenAgents {
 		if home, ok := strings.CutPrefix(name, "home/"); ok {

@@ -62,10 +62,10 @@ func (x *terminal) put(c byte) {
 	for x.row >= len(x.rows) {
 		x.rows = append(x.rows, "")
 	}
-	switch {
-	case c == '\r':
+	switch c {
+	case '\r':
 		x.col = 0
-	case c == '\n':
+	case '\n':
 		x.row, x.col = x.row+1, 0
 		x.rows = append(x.rows[:max(x.row, len(x.rows))], make([]string, max(0, x.row+1-len(x.rows)))...)
 	default:
