@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -52,7 +53,11 @@ type model struct {
 // behind its own policy, and none that somebody uses was ended without
 // consent; and one clean apply makes the world equal the desire.
 func TestModel(t *testing.T) {
-	for seed := range uint64(40) {
+	seeds := uint64(24)
+	if os.Getenv("BB_SOAK") != "" {
+		seeds = 1000
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := newModel(t, seed)

@@ -13,7 +13,7 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-const seeds = 1500
+const seeds = 500
 
 // TestProperties holds every plan of random pairs to what must be true of all.
 func TestProperties(t *testing.T) {

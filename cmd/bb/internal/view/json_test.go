@@ -75,7 +75,7 @@ func randomPairs(n uint64) []pair {
 // and nothing that bb does not.
 func TestPlanSchema(t *testing.T) {
 	s := compile(t, "plan.json")
-	for _, p := range append(pairs(), randomPairs(300)...) {
+	for _, p := range append(pairs(), randomPairs(100)...) {
 		raw, err := json.Marshal(p.plan.JSON(diag.List{{Severity: diag.Error, File: "a.md", Line: 1, Col: 2, Path: "x", Message: "m", Hint: "h"}}))
 		if err != nil {
 			t.Fatal(err)
@@ -257,7 +257,7 @@ func detailOf(t *testing.T, c *plan.JSONChange, line string) {
 // TestTextAndJSONAgree: every instance, action, difference, note, drift and
 // count of the text is in the JSON of the same plan, and the other way round.
 func TestTextAndJSONAgree(t *testing.T) {
-	for _, p := range append(pairs(), randomPairs(300)...) {
+	for _, p := range append(pairs(), randomPairs(100)...) {
 		raw, err := json.Marshal(p.plan.JSON(nil))
 		if err != nil {
 			t.Fatal(err)
