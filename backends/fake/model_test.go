@@ -65,10 +65,11 @@ func TestModel(t *testing.T) {
 				m.edit()
 				m.hand(0.3)
 				m.command(0.1)
+				if m.rng.IntN(3) == 0 {
+					m.converge()
+				}
 			}
-			m.tidy()
-			m.clean()
-			m.converged()
+			m.converge()
 		})
 	}
 }
@@ -307,6 +308,12 @@ func (m *model) undone(p *plan.Plan, r apply.Result, o apply.Options, err error)
 			}
 		}
 	})
+}
+
+func (m *model) converge() {
+	m.tidy()
+	m.clean()
+	m.converged()
 }
 
 // clean is one apply without faults, which must succeed.
