@@ -17,7 +17,7 @@ import (
 
 // Options configure the driver.
 type Options struct {
-	Path    string // of the JSON file
+	Path    string // of the JSON file; "" keeps the world in memory
 	Owner   string
 	Key     spec.Key
 	Version string
@@ -187,14 +187,19 @@ func (d *Driver) StartAgent(_ context.Context, s *spec.Spec) error {
 			for _, f := range s.Files {
 				c.Files = append(c.Files, f.Path)
 			}
+			for _, p := range []string{spec.PartPrompt, spec.PartSkills} {
+				if s.LiveHashes()[p] != "" {
+					c.done(s, []string{p}) // its files; what is gone from a manifest stays
+				}
+			}
 		}
 		c.Running = true
 		return nil
 	})
 }
 
-// Provision records the names of the secret environment.
-func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets, _ []string) error {
+// Provision records the names of the secret environment and what was done.
+func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error {
 	return d.change("provision", s.ID, func(w *File) error {
 		c, err := d.ours(w, s.ID, spec.RoleAgent)
 		if err != nil {
@@ -206,8 +211,22 @@ func (d *Driver) Provision(_ context.Context, s *spec.Spec, secrets spec.Secrets
 		if len(secrets.Env) > 0 {
 			c.Env = slices.Sorted(maps.Keys(secrets.Env))
 		}
+		c.done(s, parts)
 		return nil
 	})
+}
+
+// done notes what an agent was given, and what was taken from it.
+func (c *Container) done(s *spec.Spec, parts []string) {
+	if c.Inside == nil {
+		c.Inside = map[string]string{}
+	}
+	for _, p := range parts {
+		delete(c.Inside, p)
+		if h, ok := s.LiveHashes()[p]; ok {
+			c.Inside[p] = h
+		}
+	}
 }
 
 // RemoveAgent removes it if it is ours.

@@ -48,6 +48,8 @@ type Container struct {
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`
+	// Inside holds the hashes of the live parts that were done in an agent.
+	Inside map[string]string `json:"inside,omitempty"`
 	// Sessions is how many commands run in an agent; Altered is what somebody
 	// did to it by hand. Tests write both.
 	Sessions int      `json:"sessions,omitempty"`
@@ -63,6 +65,8 @@ type Volume struct {
 type store struct {
 	mu   sync.Mutex
 	path string
+	// memory is the world where there is no path.
+	memory []byte
 }
 
 // view runs f on the world; update also writes it back, atomically.
@@ -90,6 +94,10 @@ func (s *store) update(f func(*File) error) error {
 	if err != nil {
 		return err
 	}
+	if s.path == "" {
+		s.memory = b
+		return nil
+	}
 	tmp := s.path + ".new"
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
@@ -102,8 +110,11 @@ func (s *store) update(f func(*File) error) error {
 
 func (s *store) read() (*File, error) {
 	w := &File{Containers: map[string]*Container{}, Volumes: map[string]*Volume{}}
-	b, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := s.memory, error(nil)
+	if s.path != "" {
+		b, err = os.ReadFile(s.path)
+	}
+	if s.path == "" && b == nil || errors.Is(err, fs.ErrNotExist) {
 		return w, nil
 	}
 	if err != nil {

@@ -74,6 +74,7 @@ func runScripts(t *testing.T, dir, backend string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"mkroot": mkroot,
+			"schema": schema,
 		},
 	})
 }

@@ -62,7 +62,7 @@ type Result struct {
 	// Stopped reports that Stop ended the walk early.
 	Stopped bool
 	// Undone are the instances whose creation failed and of which nothing is
-	// left.
+	// left, also where another's could not be removed.
 	Undone []spec.ID
 }
 
@@ -91,9 +91,22 @@ type failure struct {
 func (f failure) Error() string { return fmt.Sprintf("%s: %v", f.resource, f.err) }
 func (f failure) Unwrap() error { return f.err }
 
-// outcomes maps every change to what became of its nodes.
+// part is an instance on one backend: it may be on two while it moves.
+type part struct {
+	id      spec.ID
+	backend string
+}
+
+// result maps every change to what became of its nodes.
 func (w *walk) result() Result {
-	status := map[spec.ID]Status{}
+	status := map[part]Status{}
+	owners := map[part]part{} // of nodes on a backend that an instance moves from
+	for _, c := range w.plan.Changes {
+		owners[part{c.ID, ""}] = part{c.ID, c.Backend}
+	}
+	for _, c := range w.plan.Changes {
+		owners[part{c.ID, c.Backend}] = part{c.ID, c.Backend}
+	}
 	r := Result{Stopped: w.stopped}
 	for i, n := range w.plan.Nodes {
 		s := w.status[i]
@@ -103,13 +116,17 @@ func (w *walk) result() Result {
 		if n.Op == plan.OpPrepare || n.Op == plan.OpEnsureImage {
 			continue // shared: those that need it are skipped when it fails
 		}
-		if old, ok := status[n.Instance]; !ok || worse(s, old) {
-			status[n.Instance] = s
+		owner, ok := owners[part{n.Instance, n.Backend}]
+		if !ok {
+			owner = owners[part{n.Instance, ""}]
+		}
+		if old, ok := status[owner]; !ok || worse(s, old) {
+			status[owner] = s
 		}
 	}
 	done := plan.Plan{Unchanged: w.plan.Unchanged}
 	for _, c := range w.plan.Changes {
-		s, ok := status[c.ID]
+		s, ok := status[part{c.ID, c.Backend}]
 		if !ok {
 			s = Skipped // blocked, or a removal that was not asked for
 		}

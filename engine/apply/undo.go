@@ -23,14 +23,17 @@ func (w *walk) undo(ctx context.Context) ([]spec.ID, error) {
 		return nil, nil
 	}
 	again := newWalk(plan.Undo(half), w.do, Options{Parallel: w.options.Parallel, On: w.options.On})
-	if err := again.run(ctx); err != nil {
-		return nil, fmt.Errorf("what was begun could not be removed again: %w", err)
+	err := again.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("what was begun could not be removed again: %w", err)
 	}
-	var ids []spec.ID
-	for _, c := range half {
-		ids = append(ids, c.ID)
+	var gone []spec.ID
+	for _, out := range again.result().Outcomes {
+		if out.Status == Done {
+			gone = append(gone, out.Change.ID)
+		}
 	}
-	return ids, nil
+	return gone, err
 }
 
 // begunOnly reports whether something was done for a change, but not all.

@@ -27,9 +27,9 @@ func (d *Desired) compare(s *spec.Spec, observed []Instance, w World) Change {
 	s = keepWorkspace(s, observed)
 	c.Spec = s
 	c.renewGate = !fits(s, o, w)
-	if len(elsewhere) > 0 {
-		c.Action, c.Reasons, c.Note = Replace, []Reason{BackendChanged}, lostWork(Replace, &elsewhere[0])
-		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "backend", Old: elsewhere[0].Backend, New: s.Backend})
+	from := slices.IndexFunc(elsewhere, func(e Instance) bool { return e.Agent != nil })
+	if from >= 0 && (o == nil || o.Agent == nil) {
+		d.compareMove(&c, &elsewhere[from])
 		return c
 	}
 	if o == nil || o.Agent == nil {
@@ -61,6 +61,22 @@ func pick(backend string, observed []Instance) (here *Instance, elsewhere []Inst
 	return here, elsewhere
 }
 
+// compareMove says what changes for an instance that another backend runs.
+func (d *Desired) compareMove(c *Change, from *Instance) {
+	c.Action, c.Reasons, c.Note = Replace, []Reason{BackendChanged}, lostWork(Replace, from)
+	move := FieldDiff{Kind: Changed, Path: "backend", Old: from.Backend, New: c.Backend}
+	c.Diff = []FieldDiff{move}
+	if hash, js := d.Hash(c.Spec); from.Agent.Spec != hash {
+		more := slices.DeleteFunc(diffFixed(from.Agent.SpecJSON, js), func(f FieldDiff) bool { return f.Path == "backend" })
+		if len(more) > 0 {
+			c.Reasons, c.Diff = append(c.Reasons, SpecChanged), append(c.Diff, more...)
+		}
+	}
+	if configured(from) {
+		compareParts(c, from)
+	}
+}
+
 func (d *Desired) compareFixed(c *Change, o *Instance, w World) {
 	hash, js := d.Hash(c.Spec)
 	if o.Agent.Spec != hash {
@@ -84,13 +100,8 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 	if !configured(o) {
 		return // nothing is known of its live half; all of it is pushed again
 	}
+	compareParts(c, o)
 	want := c.Spec.LiveHashes()
-	for _, p := range partReasons {
-		if want[p.part] != o.State.Live[p.part] {
-			c.Reasons = append(c.Reasons, p.reason)
-			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
-		}
-	}
 	if want[spec.PartEgress] == o.State.Live[spec.PartEgress] && !c.renewGate && tampered(c.Spec, o.State) {
 		c.Reasons = append(c.Reasons, RulesChanged)
 		c.Diff = append(c.Diff, diffPart(spec.PartEgress, c.Spec, o.Document)...)
@@ -98,6 +109,16 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 	if rotated := d.rotated(c.Spec, o.State); len(rotated) > 0 {
 		c.Reasons = append(c.Reasons, TokenRotated)
 		c.Diff = append(c.Diff, rotated...)
+	}
+}
+
+func compareParts(c *Change, o *Instance) {
+	want := c.Spec.LiveHashes()
+	for _, p := range partReasons {
+		if want[p.part] != o.State.Live[p.part] {
+			c.Reasons = append(c.Reasons, p.reason)
+			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ func Destroy(worlds []World, scopes, names []string) *Plan {
 // Removal plans the removal of every instance that why has a reason for.
 func Removal(worlds []World, why func(Instance) Reason) *Plan {
 	p := &Plan{}
+	worlds = sorted(worlds)
+	taken := taken(worlds)
 	for _, w := range worlds {
 		for _, o := range w.Instances {
 			reason := why(o)
@@ -29,12 +31,13 @@ func Removal(worlds []World, why func(Instance) Reason) *Plan {
 				ID: o.ID, Backend: o.Backend, Action: Remove, Reasons: []Reason{reason},
 				Note: lostWork(Remove, &o),
 			}
-			c.identify(nil, []Instance{o})
+			c = taken.spare(c, o)
+			c.identify(nil, []Instance{o}, w)
 			p.Changes = append(p.Changes, c)
 		}
 	}
 	p.sort()
-	schedule(p, nil)
+	schedule(p, nil, taken)
 	return p
 }
 
@@ -44,6 +47,6 @@ func Undo(changes []Change) *Plan {
 	for _, c := range changes {
 		p.Changes = append(p.Changes, Change{ID: c.ID, Backend: c.Backend, Action: Remove, Reasons: []Reason{HalfMade}})
 	}
-	schedule(p, nil)
+	schedule(p, nil, nil)
 	return p
 }

@@ -22,8 +22,9 @@ type Desired struct {
 	// NotAllowed names agents of a repository that nobody approved: they are
 	// shown and nothing is done.
 	NotAllowed []Agent
-	// Want narrows the plan to these agents; empty means all.
-	Want []string
+	// Want narrows the plan to these agents; empty means all. One without a
+	// scope is whichever agent of that name is not outside.
+	Want []Agent
 	// Broken names agents whose manifest does not compile: their instances
 	// are blocked, never removed.
 	Broken []string
@@ -46,25 +47,15 @@ type Agent struct{ Scope, Name string }
 // Diff compares. It is pure, and its result is sorted by instance.
 func Diff(d Desired, worlds []World) *Plan {
 	p := &Plan{}
+	worlds = sorted(worlds)
 	observed := index(worlds)
 	found := maps.Clone(observed)
 	worldOf := map[string]World{}
-	foreign := map[string]Foreign{}
+	taken := taken(worlds)
 	for _, w := range worlds {
 		worldOf[w.Backend] = w
 		for _, f := range w.Foreign {
-			foreign[w.Backend+"\x00"+f.Name] = f
-			if f.Labels == "" {
-				continue
-			}
-			if r, ok := d.renamed(f, w.Backend); ok {
-				p.Drift = append(p.Drift, r)
-				continue
-			}
-			p.Notes = append(p.Notes, diag.Diagnostic{
-				Severity: diag.Warning, Message: f.String(),
-				Hint: "bb leaves it alone: rename it back, or remove it",
-			})
+			d.renamed(p, f, w.Backend)
 		}
 		if w.SharedNetwork == "foreign" {
 			p.Notes = append(p.Notes, diag.Diagnostic{
@@ -75,17 +66,17 @@ func Diff(d Desired, worlds []World) *Plan {
 	}
 	for _, s := range d.Specs {
 		delete(found, s.ID)
-		if !d.wants(s.ID.Agent) {
+		if !d.wants(Agent{s.ID.Scope, s.ID.Agent}) {
 			continue
 		}
 		if slices.Contains(d.NotAllowed, Agent{s.ID.Scope, s.ID.Agent}) {
 			p.Changes = append(p.Changes, Change{
 				ID: s.ID, Backend: s.Backend, Action: Blocked, Reasons: []Reason{NotAllowed}, Spec: s,
-				Note: "not allowed yet: read it and approve it with bb allow " + s.ID.Agent,
+				Note: unread(Agent{s.ID.Scope, s.ID.Agent}),
 			})
 			continue
 		}
-		if f, ok := blockedBy(s, foreign); ok {
+		if f, ok := taken.by(s.Backend, names(s.ID)...); ok {
 			p.Changes = append(p.Changes, Change{
 				ID: s.ID, Backend: s.Backend, Action: Blocked, Reasons: []Reason{ForeignOwner}, Spec: s,
 				Note: f.String() + ": rename or remove it yourself",
@@ -93,23 +84,41 @@ func Diff(d Desired, worlds []World) *Plan {
 			continue
 		}
 		c := d.compare(s, observed[s.ID], worldOf[s.Backend])
-		o, _ := pick(s.Backend, observed[s.ID])
+		o, elsewhere := pick(s.Backend, observed[s.ID])
 		p.Drift = append(p.Drift, d.drift(&c, o)...)
 		p.add(c)
+		if !slices.Contains(c.Reasons, BackendChanged) {
+			for _, e := range elsewhere {
+				p.add(taken.spare(Change{ID: e.ID, Backend: e.Backend, Action: Remove, Reasons: []Reason{BackendChanged}}, e))
+			}
+		}
 	}
 	for _, instances := range found {
 		for _, o := range instances {
-			p.add(d.undeclared(o))
+			p.add(taken.spare(d.undeclared(o), o))
 		}
 	}
 	p.settleRenamed()
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		c.identify(d.Hash, observed[c.ID])
+		c.identify(d.Hash, observed[c.ID], worldOf[c.Backend])
 	}
 	p.sort()
-	schedule(p, observed)
+	schedule(p, observed, taken)
 	return p
+}
+
+// sorted puts what drivers list into one order: a plan must not depend on it.
+func sorted(worlds []World) []World {
+	out := slices.Clone(worlds)
+	slices.SortFunc(out, func(a, b World) int { return cmp.Compare(a.Backend, b.Backend) })
+	for i := range out {
+		out[i].Foreign = slices.Clone(out[i].Foreign)
+		slices.SortFunc(out[i].Foreign, func(a, b Foreign) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Labels, b.Labels))
+		})
+	}
+	return out
 }
 
 func (p *Plan) sort() {
@@ -128,27 +137,6 @@ func compareIDs(a, b spec.ID) int {
 		cmp.Compare(a.Replica, b.Replica), cmp.Compare(a.Scope, b.Scope))
 }
 
-// settleRenamed fills in what is done about instances whose container has
-// another name now; that it is missing need not be said twice.
-func (p *Plan) settleRenamed() {
-	renamed := map[spec.ID]bool{}
-	for i := range p.Drift {
-		if d := &p.Drift[i]; d.Kind == AgentRenamed {
-			d.Then, renamed[d.ID] = p.actionOf(d.ID), true
-		}
-	}
-	p.Drift = slices.DeleteFunc(p.Drift, func(d Drift) bool { return d.Kind == AgentMissing && renamed[d.ID] })
-}
-
-func (p *Plan) actionOf(id spec.ID) Action {
-	for _, c := range p.Changes {
-		if c.ID == id {
-			return c.Action
-		}
-	}
-	return None
-}
-
 // index groups the observed instances by identity: one may exist on several
 // backends while its manifest moves it from one to the other.
 func index(worlds []World) map[spec.ID][]Instance {
@@ -161,17 +149,14 @@ func index(worlds []World) map[spec.ID][]Instance {
 	return m
 }
 
-func (d *Desired) wants(agent string) bool {
-	return len(d.Want) == 0 || slices.Contains(d.Want, agent)
+func (d *Desired) wants(a Agent) bool {
+	return len(d.Want) == 0 || slices.Contains(d.Want, a) || slices.Contains(d.Want, Agent{Name: a.Name})
 }
 
-func blockedBy(s *spec.Spec, foreign map[string]Foreign) (Foreign, bool) {
-	for _, name := range []string{s.ID.Name(), s.ID.Sidecar(), s.ID.DoorVolume(), s.ID.CAVolume()} {
-		if f, ok := foreign[s.Backend+"\x00"+name]; ok {
-			return f, true
-		}
-	}
-	return Foreign{}, false
+// outside reports whether the plan leaves an agent alone, unless it is named
+// with its scope.
+func (d *Desired) outside(a Agent) bool {
+	return slices.Contains(d.Outside, a) && !slices.Contains(d.Want, a)
 }
 
 // add appends a change and counts what has none.
@@ -188,12 +173,16 @@ func (p *Plan) add(c Change) {
 func (d *Desired) undeclared(o Instance) Change {
 	c := Change{ID: o.ID, Backend: o.Backend, Action: None}
 	agent := Agent{o.ID.Scope, o.ID.Agent}
-	if !slices.Contains(d.Scopes, o.ID.Scope) || !d.wants(o.ID.Agent) || adHoc(o.ID.Replica) || slices.Contains(d.Outside, agent) {
+	if !slices.Contains(d.Scopes, o.ID.Scope) || !d.wants(agent) || adHoc(o.ID.Replica) || d.outside(agent) {
 		return c
 	}
 	if slices.Contains(d.Broken, o.ID.Agent) {
 		c.Action, c.Reasons = Blocked, []Reason{ManifestBroken}
 		c.Note = "its manifest does not compile: nothing is done to it (bb validate)"
+		return c
+	}
+	if slices.Contains(d.NotAllowed, agent) { // its replicas are what nobody read yet
+		c.Action, c.Reasons, c.Note = Blocked, []Reason{NotAllowed}, unread(agent)
 		return c
 	}
 	c.Action, c.Note = Remove, lostWork(Remove, &o)
@@ -203,6 +192,10 @@ func (d *Desired) undeclared(o Instance) Change {
 	}
 	c.Reasons, c.Kept = []Reason{NotDeclared}, !d.Prune && !slices.Contains(d.Pruned, o.ID)
 	return c
+}
+
+func unread(a Agent) string {
+	return "not allowed yet: read it and approve it with bb allow " + a.Name
 }
 
 // adHoc reports whether a replica is a random suffix: bb start made it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -36,6 +37,8 @@ type Drift struct {
 	Text string
 	// Then is what apply does about it.
 	Then Action
+	// sidecar tells which container was renamed.
+	sidecar bool
 }
 
 // drift compares what is there with what its own labels and state line say bb
@@ -80,6 +83,8 @@ func (d *Desired) agentDrift(c *Change, o *Instance, found finder) {
 
 func sidecarDrift(c *Change, o *Instance, found finder) {
 	switch {
+	case o.Sidecar == nil && o.Agent == nil:
+		return // said already: parts of it are there
 	case o.Sidecar == nil:
 		found(SidecarMissing, "its sidecar is gone: it has no way out")
 		return
@@ -97,22 +102,71 @@ func sidecarDrift(c *Change, o *Instance, found finder) {
 
 // otherVersion is the version that made what this one makes anew.
 func (d *Desired) otherVersion(c *Change, o *Instance) string {
-	for reason, p := range map[Reason]*Part{SidecarOutdated: o.Sidecar, Confinement: o.Agent} {
-		if slices.Contains(c.Reasons, reason) && p != nil && p.Version != "" && p.Version != d.Version {
+	for _, made := range []struct {
+		reason Reason
+		part   *Part
+	}{{Confinement, o.Agent}, {SidecarOutdated, o.Sidecar}} {
+		p := made.part
+		if slices.Contains(c.Reasons, made.reason) && p != nil && p.Version != "" && p.Version != d.Version {
 			return p.Version
 		}
 	}
 	return ""
 }
 
-// renamed is the drift of a resource that carries an instance's labels under
-// another name: bb leaves it alone, and makes what is missing.
-func (d *Desired) renamed(f Foreign, backend string) (Drift, bool) {
+// renamed tells of a resource that carries an instance's labels under another
+// name: bb leaves it alone, and makes what is missing.
+func (d *Desired) renamed(p *Plan, f Foreign, backend string) {
+	if f.Labels == "" {
+		return
+	}
 	for _, s := range d.Specs {
-		if s.Backend == backend && (f.Labels == s.ID.Name() || f.Labels == s.ID.Sidecar()) {
-			return Drift{ID: s.ID, Backend: backend, Kind: AgentRenamed, Text: f.String() +
-				": bb leaves it alone (rename it back, or remove it)"}, true
+		if s.Backend != backend || f.Labels != s.ID.Name() && f.Labels != s.ID.Sidecar() {
+			continue
+		}
+		if d.wants(Agent{s.ID.Scope, s.ID.Agent}) {
+			p.Drift = append(p.Drift, Drift{
+				ID: s.ID, Backend: backend, Kind: AgentRenamed, sidecar: f.Labels == s.ID.Sidecar(),
+				Text: f.String() + ": bb leaves it alone (rename it back, or remove it)",
+			})
+		}
+		return
+	}
+	p.Notes = append(p.Notes, diag.Diagnostic{
+		Severity: diag.Warning, Message: f.String(),
+		Hint: "bb leaves it alone: rename it back, or remove it",
+	})
+}
+
+// settleRenamed fills in what is done about instances whose container has
+// another name now; that it is missing need not be said twice.
+func (p *Plan) settleRenamed() {
+	type part struct {
+		id      spec.ID
+		backend string
+		kind    DriftKind
+	}
+	said := map[part]bool{}
+	for i := range p.Drift {
+		d := &p.Drift[i]
+		if d.Kind != AgentRenamed {
+			continue
+		}
+		d.Then = p.actionOf(d.ID, d.Backend)
+		kind := AgentMissing
+		if d.sidecar {
+			kind = SidecarMissing
+		}
+		said[part{d.ID, d.Backend, kind}] = true
+	}
+	p.Drift = slices.DeleteFunc(p.Drift, func(d Drift) bool { return said[part{d.ID, d.Backend, d.Kind}] })
+}
+
+func (p *Plan) actionOf(id spec.ID, backend string) Action {
+	for _, c := range p.Changes {
+		if c.ID == id && c.Backend == backend {
+			return c.Action
 		}
 	}
-	return Drift{}, false
+	return None
 }

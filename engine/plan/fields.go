@@ -1,11 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -85,7 +87,7 @@ func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
 		if live == nil {
 			return []FieldDiff{{Kind: Changed, Path: "egress.routes", Opaque: true}}
 		}
-		return diffRoutes(live.Routes, s)
+		return diffRoutes(live.Routes, live.UpstreamCA, s)
 	case spec.PartIdentity:
 		return []FieldDiff{{Kind: Changed, Path: "git_user", Opaque: true}}
 	default:
@@ -93,7 +95,7 @@ func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
 	}
 }
 
-func diffRoutes(before []egress.Route, s *spec.Spec) []FieldDiff {
+func diffRoutes(before []egress.Route, upstreamCA string, s *spec.Spec) []FieldDiff {
 	key := func(r egress.Route) string { return fmt.Sprintf("%s:%d", r.Host, r.Port) }
 	a, b := map[string]egress.Route{}, map[string]egress.Route{}
 	var names []string
@@ -117,11 +119,19 @@ func diffRoutes(before []egress.Route, s *spec.Spec) []FieldDiff {
 		case !has:
 			out = append(out, FieldDiff{Kind: Removed, Path: path, Old: Describe(was, nil)})
 		default:
-			out = append(out, diffAttributes(path, attributes(was, nil), attributes(is, nil))...)
+			several := len(was.Matches) > 1 || len(is.Matches) > 1
+			var refs map[string]string // which token it was is known to the host only
+			if was.Auth == nil {
+				refs = s.Live.Tokens
+			}
+			out = append(out, diffAttributes(path, everything(was, nil, several), everything(is, refs, several))...)
 		}
 	}
+	if upstreamCA != s.Live.UpstreamCA {
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress.upstream_ca", Opaque: true})
+	}
 	if len(out) == 0 {
-		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // roots, or a slot's reference
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // an order, or a slot's reference
 	}
 	return out
 }
@@ -146,9 +156,19 @@ func diffAttributes(path string, a, b []attribute) []FieldDiff {
 
 type attribute struct{ name, value string }
 
+// everything is what differs of two routes: more than a plan shows of one.
+func everything(r egress.Route, refs map[string]string, several bool) []attribute {
+	out := attributes(r, refs, several)
+	if len(r.Strip) > 0 {
+		out = append(out, attribute{"strip", strings.Join(r.Strip, ", ")})
+	}
+	return out
+}
+
 // attributes lists what a route says beyond its host and port, in the words
-// of the manifest. refs maps a slot to the name of its token reference.
-func attributes(r egress.Route, refs map[string]string) []attribute {
+// of the manifest. refs maps a slot to the name of its token reference;
+// several matches are told as one, since what one allows the other may not.
+func attributes(r egress.Route, refs map[string]string, several bool) []attribute {
 	var out []attribute
 	add := func(name, value string) {
 		if value != "" {
@@ -165,10 +185,17 @@ func attributes(r egress.Route, refs map[string]string) []attribute {
 		add("header", r.Auth.Header)
 		add("query", r.Auth.Query)
 	}
+	var matches []string
 	for _, m := range r.Matches {
-		add("methods", strings.Join(m.Methods, ", "))
-		add("paths", strings.Join(m.Paths, ", "))
+		methods, paths := strings.Join(m.Methods, ", "), strings.Join(m.Paths, ", ")
+		if several {
+			matches = append(matches, cmp.Or(methods, "any method")+" on "+cmp.Or(paths, "any path"))
+			continue
+		}
+		add("methods", methods)
+		add("paths", paths)
 	}
+	add("matches", strings.Join(matches, "; "))
 	flag("tls_passthrough", r.TLSPassthrough)
 	flag("git.fetch", r.GitFetch)
 	flag("websocket", r.WebSocket)
@@ -176,6 +203,13 @@ func attributes(r egress.Route, refs map[string]string) []attribute {
 	add("ssrf_ip_allowlist", strings.Join(r.SSRFIPAllowlist, ", "))
 	if r.MaxBody > 0 {
 		add("max_body", fmt.Sprint(r.MaxBody))
+	}
+	if r.DLP != nil {
+		add("dlp.on_match", r.DLP.OnMatch)
+		flag("dlp.stream", r.DLP.Stream)
+	}
+	if !r.Expires.IsZero() {
+		add("expires", r.Expires.UTC().Format(time.RFC3339))
 	}
 	return out
 }
@@ -190,7 +224,7 @@ func reference(slot string, refs map[string]string) string {
 // Describe is a route's attributes on one line, for people.
 func Describe(r egress.Route, refs map[string]string) string {
 	var words []string
-	for _, a := range attributes(r, refs) {
+	for _, a := range attributes(r, refs, len(r.Matches) > 1) {
 		if a.value == "yes" {
 			words = append(words, a.name)
 		} else {

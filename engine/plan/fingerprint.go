@@ -5,19 +5,24 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // identify records what a change is from (the resources by the engine's own
-// ids, what runs, what the gate enforces) and to (both halves of the spec).
-func (c *Change) identify(hash func(*spec.Spec) (string, string), observed []Instance) {
+// ids, what runs, what the gate enforces) and to: the whole spec, literal
+// values of the environment as keyed digests, and what the driver makes of it.
+func (c *Change) identify(hash func(*spec.Spec) (string, string), observed []Instance, w World) {
 	if c.Spec != nil {
-		fixed, _ := hash(c.Spec)
-		c.want = digest(fixed, c.Spec.LiveHashes(), c.Spec.Image, c.Spec.Gate)
+		s := *c.Spec
+		fixed, js := hash(&s)
+		s.Fixed = spec.Fixed{}
+		c.want = digest(fixed, js, s, w.Images[s.ID.Name()].Ref, w.SidecarImage, w.Confinement)
 	}
 	for _, o := range observed {
-		c.seen = digest(c.seen, o.Backend, timeless(o.Agent), timeless(o.Sidecar), o.Leftovers, o.State)
+		leftovers := slices.Sorted(slices.Values(o.Leftovers))
+		c.seen = digest(c.seen, o.Backend, timeless(o.Agent), timeless(o.Sidecar), leftovers, o.State)
 	}
 }
 

@@ -26,6 +26,8 @@ type JSONChange struct {
 	Reasons []Reason    `json:"reasons"`
 	Diff    []FieldDiff `json:"diff"`
 	Note    string      `json:"note,omitempty"`
+	// Kept marks a removal that waits for --prune.
+	Kept bool `json:"kept,omitempty"`
 	// Sessions counts the commands in the agent that the change would end.
 	Sessions int `json:"sessions,omitempty"`
 }
@@ -78,7 +80,7 @@ func (p *Plan) JSON(more diag.List) JSON {
 	for _, c := range p.Changes {
 		j.Changes = append(j.Changes, JSONChange{
 			ID: c.ID.String(), Backend: c.Backend, Actions: c.Action.Words(),
-			Reasons: c.Reasons, Diff: append([]FieldDiff{}, c.Diff...), Note: c.Note, Sessions: c.Sessions,
+			Reasons: c.Reasons, Diff: append([]FieldDiff{}, c.Diff...), Note: c.Note, Kept: c.Kept, Sessions: c.Sessions,
 		})
 	}
 	return j

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/bot-bottle/bb/engine/spec"
@@ -10,6 +11,7 @@ import (
 // order; the order of work and its reasons are here, not in the executor.
 type scheduler struct {
 	p        *Plan
+	taken    takenNames
 	prepared map[string]int   // backend -> prepare node
 	images   map[imageKey]int // -> ensure_image node
 }
@@ -19,8 +21,8 @@ type imageKey struct {
 	image   spec.Image
 }
 
-func schedule(p *Plan, observed map[spec.ID][]Instance) {
-	s := &scheduler{p: p, prepared: map[string]int{}, images: map[imageKey]int{}}
+func schedule(p *Plan, observed map[spec.ID][]Instance, taken takenNames) {
+	s := &scheduler{p: p, taken: taken, prepared: map[string]int{}, images: map[imageKey]int{}}
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		o, elsewhere := pick(c.Backend, observed[c.ID])
@@ -82,13 +84,15 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 		image = s.image(c.Spec)
 	}
 	ready := s.gate(c, o)
-	for _, e := range elsewhere {
-		ready = s.remove(e.ID, e.Backend, []int{ready, image}, cause)
+	if slices.Contains(c.Reasons, BackendChanged) {
+		for _, e := range elsewhere {
+			ready = cmp.Or(s.remove(e.ID, e.Backend, []int{ready, image}, cause), ready)
+		}
 	}
 	if c.Action == Replace && o != nil && o.Agent != nil {
 		ready = s.node(withOp(n, OpRemoveAgent), ready, image)
 	}
-	pending := provisioned(c.Spec)
+	pending := provisioned(c, o)
 	inside := pending != nil || c.Spec.HasSecretEnv()
 	configure := withOp(n, OpConfigure)
 	configure.Parts = allParts
@@ -150,20 +154,32 @@ func (s *scheduler) provision(n Node, parts []string, after int) {
 
 func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string) int {
 	n := Node{Backend: backend, Instance: id, Cause: cause}
-	agent := s.node(withOp(n, OpRemoveAgent), after...)
-	sidecar := s.node(withOp(n, OpRemoveSidecar), agent)
-	return s.node(withOp(n, OpRemoveVolumes), sidecar)
+	last := 0
+	for _, op := range s.taken.removals(id, backend) {
+		last = s.node(withOp(n, op), after...)
+		after = []int{last}
+	}
+	return last
 }
 
 var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
 
-// provisioned lists the parts that need a command in a fresh agent; files are
-// placed before it starts.
-func provisioned(s *spec.Spec) []string {
-	if _, ok := s.LiveHashes()[spec.PartIdentity]; ok {
-		return []string{spec.PartIdentity}
+// provisioned lists the parts that need a command in an agent that is about to
+// start: files are placed before it does. One that starts again still has what
+// it was given before, also what is not declared any more.
+func provisioned(c *Change, o *Instance) []string {
+	want := c.Spec.LiveHashes()
+	var have map[string]string
+	if c.Action == Start && configured(o) {
+		have = o.State.Live
 	}
-	return nil
+	var parts []string
+	for _, p := range allParts[1:] {
+		if p == spec.PartIdentity && want[p] != "" || want[p] == "" && have[p] != "" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
 }
 
 // changedInside lists the parts inside a running agent that differ from what

@@ -1,9 +1,11 @@
-package plan
+package plan_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/plan/plantest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -20,45 +22,37 @@ func TestKeepWorkspace(t *testing.T) {
 		mode, path string // what is desired now
 		root       string
 		want       string
-		action     Action
+		action     plan.Action
 		fields     string
 	}{
-		"nothing is named, nothing runs":     {mode: "copy", want: "", action: Create},
-		"the command or bottle names one":    {mode: "copy", path: "/a", want: "/a", action: Create},
-		"a repository is the default":        {mode: "copy", root: "/repo", want: "/repo", action: Create},
-		"a name wins over the repository":    {mode: "copy", path: "/a", root: "/repo", want: "/a", action: Create},
-		"an existing one keeps its own":      {observed: "copy /a", mode: "copy", want: "/a", action: None},
-		"and keeps it over the repository":   {observed: "copy /a", mode: "copy", root: "/repo", want: "/a", action: None},
-		"the same named again":               {observed: "copy /a", mode: "copy", path: "/a", want: "/a", action: None},
-		"another named":                      {observed: "copy /a", mode: "copy", path: "/b", want: "/b", action: Replace, fields: "workspace.path"},
-		"another mode keeps the directory":   {observed: "copy /a", mode: "mount", want: "/a", action: Replace, fields: "workspace.mode"},
-		"none any more":                      {observed: "copy /a", mode: "none", want: "", action: Replace, fields: "workspace.mode workspace.path"},
-		"one at last, none named":            {observed: "none", mode: "copy", want: "", action: Replace, fields: "workspace.mode"},
-		"one at last, the repository's":      {observed: "none", mode: "copy", root: "/repo", want: "/repo", action: Replace, fields: "workspace.mode workspace.path"},
-		"mounts are kept as well":            {observed: "mount /a", mode: "mount", want: "/a", action: None},
-		"a workspace of none has no default": {observed: "none", mode: "none", root: "/repo", want: "", action: None},
+		"nothing is named, nothing runs":     {mode: "copy", want: "", action: plan.Create},
+		"the command or bottle names one":    {mode: "copy", path: "/a", want: "/a", action: plan.Create},
+		"a repository is the default":        {mode: "copy", root: "/repo", want: "/repo", action: plan.Create},
+		"a name wins over the repository":    {mode: "copy", path: "/a", root: "/repo", want: "/a", action: plan.Create},
+		"an existing one keeps its own":      {observed: "copy /a", mode: "copy", want: "/a", action: plan.None},
+		"and keeps it over the repository":   {observed: "copy /a", mode: "copy", root: "/repo", want: "/a", action: plan.None},
+		"the same named again":               {observed: "copy /a", mode: "copy", path: "/a", want: "/a", action: plan.None},
+		"another named":                      {observed: "copy /a", mode: "copy", path: "/b", want: "/b", action: plan.Replace, fields: "workspace.path"},
+		"another mode keeps the directory":   {observed: "copy /a", mode: "mount", want: "/a", action: plan.Replace, fields: "workspace.mode"},
+		"none any more":                      {observed: "copy /a", mode: "none", want: "", action: plan.Replace, fields: "workspace.mode workspace.path"},
+		"one at last, none named":            {observed: "none", mode: "copy", want: "", action: plan.Replace, fields: "workspace.mode"},
+		"one at last, the repository's":      {observed: "none", mode: "copy", root: "/repo", want: "/repo", action: plan.Replace, fields: "workspace.mode workspace.path"},
+		"mounts are kept as well":            {observed: "mount /a", mode: "mount", want: "/a", action: plan.None},
+		"a workspace of none has no default": {observed: "none", mode: "none", root: "/repo", want: "", action: plan.None},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := bottleSpec("dev", works(c.mode, c.path))
+			s := plantest.Spec("dev", works(c.mode, c.path))
 			s.WorkspaceRoot = c.root
-			var observed []Instance
+			var observed []plan.Instance
 			if c.observed != "" {
 				mode, path, _ := strings.Cut(c.observed, " ")
-				observed = append(observed, running(bottleSpec("dev", works(mode, path))))
+				observed = append(observed, plantest.Running(plantest.Spec("dev", works(mode, path))))
 			}
-			w := world([]*spec.Spec{s}, observed...)
-			p := Diff(Desired{
-				Specs: []*spec.Spec{s}, Scopes: []string{scope},
-				Hash: func(s *spec.Spec) (string, string) { return s.Hash(key), s.FixedJSON(key) },
-			}, []World{w})
-			kept := keepWorkspace(s, observed)
-			if kept.Fixed.Workspace.Path != c.want {
-				t.Errorf("path %q, want %q", kept.Fixed.Workspace.Path, c.want)
-			}
+			p := diff([]*spec.Spec{s}, observed...)
 			if s.Fixed.Workspace.Path != c.path {
 				t.Error("the desire itself was changed")
 			}
-			if c.action == None {
+			if c.action == plan.None {
 				if len(p.Changes) > 0 {
 					t.Errorf("a change: %+v", p.Changes)
 				}
@@ -77,17 +71,17 @@ func TestKeepWorkspace(t *testing.T) {
 }
 
 func TestLostWork(t *testing.T) {
-	copied, mounted := running(bottleSpec("dev", works("copy", "/src/x"))), running(bottleSpec("dev", works("mount", "/src/x")))
+	copied, mounted := plantest.Running(plantest.Spec("dev", works("copy", "/src/x"))), plantest.Running(plantest.Spec("dev", works("mount", "/src/x")))
 	for _, c := range []struct {
-		p    *Plan
+		p    *plan.Plan
 		want string
 	}{
-		{diff([]*spec.Spec{bottleSpec("dev", works("copy", "/src/y"))}, copied), "its copy of /src/x is made anew: bb cp dev:/home/node/workspace DIR saves the agent's work"},
+		{diff([]*spec.Spec{plantest.Spec("dev", works("copy", "/src/y"))}, copied), "its copy of /src/x is made anew: bb cp dev:/home/node/workspace DIR saves the agent's work"},
 		{diff(nil, copied), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
-		{Destroy([]World{world(nil, copied)}, []string{scope}, nil), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
-		{diff([]*spec.Spec{bottleSpec("dev", works("mount", "/src/y"))}, mounted), ""},
-		{Destroy([]World{world(nil, mounted)}, []string{scope}, nil), ""},
-		{Destroy([]World{world(nil, Instance{ID: copied.ID, Backend: "docker"})}, []string{scope}, nil), ""},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, copied)}, []string{plantest.Home}, nil), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
+		{diff([]*spec.Spec{plantest.Spec("dev", works("mount", "/src/y"))}, mounted), ""},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, mounted)}, []string{plantest.Home}, nil), ""},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, plan.Instance{ID: copied.ID, Backend: "docker"})}, []string{plantest.Home}, nil), ""},
 	} {
 		if len(c.p.Changes) != 1 || c.p.Changes[0].Note != c.want {
 			t.Errorf("%+v, want the note %q", c.p.Changes, c.want)
@@ -95,9 +89,6 @@ func TestLostWork(t *testing.T) {
 	}
 }
 
-func diff(desired []*spec.Spec, observed ...Instance) *Plan {
-	return Diff(Desired{
-		Specs: desired, Scopes: []string{scope},
-		Hash: func(s *spec.Spec) (string, string) { return s.Hash(key), s.FixedJSON(key) },
-	}, []World{world(desired, observed...)})
+func diff(desired []*spec.Spec, observed ...plan.Instance) *plan.Plan {
+	return plan.Diff(plantest.Desired(desired...), []plan.World{plantest.World("docker", desired, observed...)})
 }

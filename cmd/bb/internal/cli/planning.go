@@ -83,7 +83,8 @@ func (p *planning) desired() plan.Desired {
 		d.Declared = append(d.Declared, plan.Agent{Scope: ids[a.Scope], Name: a.Name})
 	}
 	for _, a := range p.fleet.Shadowed {
-		d.Outside = append(d.Outside, plan.Agent{Scope: p.scopes.home, Name: a.Name})
+		hidden := plan.Agent{Scope: p.scopes.home, Name: a.Name}
+		d.Declared, d.Outside = append(d.Declared, hidden), append(d.Outside, hidden)
 	}
 	for _, name := range p.fleet.BrokenAgents {
 		if home, ok := strings.CutPrefix(name, "home/"); ok {
@@ -91,7 +92,11 @@ func (p *planning) desired() plan.Desired {
 		}
 	}
 	for _, name := range p.want {
-		d.Want = append(d.Want, strings.TrimPrefix(name, "home/"))
+		if home, ok := strings.CutPrefix(name, "home/"); ok {
+			d.Want = append(d.Want, plan.Agent{Scope: p.scopes.home, Name: home})
+		} else {
+			d.Want = append(d.Want, plan.Agent{Name: name})
+		}
 	}
 	for _, a := range p.unapproved {
 		d.NotAllowed = append(d.NotAllowed, plan.Agent{Scope: p.scopes.repo, Name: a.Name})

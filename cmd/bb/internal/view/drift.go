@@ -9,7 +9,7 @@ import (
 
 // remedies say what apply does about a drift.
 var remedies = map[plan.Action]string{
-	plan.None:    "nothing needs doing",
+	plan.None:    "nothing more needs doing",
 	plan.Create:  "apply creates it again",
 	plan.Start:   "apply starts it",
 	plan.Update:  "apply repairs it in place",

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/engine/plan"
@@ -42,7 +43,7 @@ func Plan(w io.Writer, p *plan.Plan, st Style) error {
 func matches(n int) string {
 	switch n {
 	case 0:
-		return "No bottles are declared and none runs."
+		return "No bottle is declared to run."
 	case 1:
 		return "1 bottle matches its manifest."
 	}
@@ -98,9 +99,9 @@ var phrases = map[plan.Reason]string{
 	plan.Stopped:         "stopped",
 	plan.SidecarLost:     "its sidecar is gone or enforces nothing: the bottle has no way out",
 	plan.Confinement:     "this bb confines it differently",
-	plan.SidecarOutdated: "its sidecar is of another bb (the agent stays)",
+	plan.SidecarOutdated: "its sidecar is of another bb",
 	plan.TokenRotated:    "a token has a new value",
-	plan.NotDeclared:     "no manifest declares it: kept until bb apply --prune or bb destroy",
+	plan.NotDeclared:     "no manifest declares it",
 	plan.ScaledDown:      "fewer replicas are declared",
 	plan.Requested:       "",
 	plan.ForeignOwner:    "blocked",
@@ -109,14 +110,14 @@ var phrases = map[plan.Reason]string{
 	plan.HalfMade:        "half-made",
 	plan.ScopeGone:       "nothing declares it any more",
 	plan.RulesChanged:    "its sidecar enforces other rules than it was given",
-	plan.SidecarAltered:  "its sidecar was altered (the agent stays)",
+	plan.SidecarAltered:  "its sidecar was altered",
 	plan.AgentAltered:    "altered by hand",
 	plan.BackendChanged:  "backend",
-	plan.NetworkChanged:  "egress.network (the agent stays)",
+	plan.NetworkChanged:  "egress.network",
 	plan.ImageChanged:    "image",
 	plan.EgressChanged:   "egress.routes",
 	plan.IdentityChanged: "git_user",
-	plan.PromptChanged:   "prompt (acts at the next attach)",
+	plan.PromptChanged:   "prompt",
 	plan.SkillsChanged:   "skills",
 }
 
@@ -128,20 +129,46 @@ func Running(sessions int) string {
 	return fmt.Sprintf("%d commands run in it", sessions)
 }
 
+// aside is what a reason means for the agent, where that depends on what is
+// done: only an update in place keeps it.
+func aside(c plan.Change, r plan.Reason) string {
+	switch {
+	case c.Kept:
+		return ": kept until bb apply --prune or bb destroy"
+	case c.Action == plan.Remove && r == plan.BackendChanged:
+		return ": another one has it now"
+	case c.Action != plan.Update:
+		return ""
+	case r == plan.PromptChanged:
+		return " (acts at the next attach)"
+	case r == plan.SidecarOutdated, r == plan.SidecarAltered, r == plan.NetworkChanged:
+		return " (the agent stays)"
+	}
+	return ""
+}
+
+// fixed reports whether a difference is of the fixed half: the others have a
+// phrase of their own.
+func fixed(path string) bool {
+	first, _, _ := strings.Cut(path, ".")
+	first, _, _ = strings.Cut(first, " ")
+	return !slices.Contains([]string{"image", "backend", "egress", "token", "git_user", "prompt", "skills"}, first)
+}
+
 // headline names what changes: fields for a changed spec, else the reason.
 func headline(c plan.Change) string {
 	var words []string
 	for _, r := range c.Reasons {
 		if r == plan.SpecChanged {
 			for _, d := range c.Diff {
-				if d.Path != "image" && !strings.HasPrefix(d.Path, "egress.") {
+				if fixed(d.Path) {
 					words = append(words, d.Path)
 				}
 			}
 			continue
 		}
 		if phrase := phrases[r]; phrase != "" {
-			words = append(words, phrase)
+			words = append(words, phrase+aside(c, r))
 		}
 	}
 	return strings.Join(words, ", ")

@@ -55,18 +55,21 @@ const refresh = 100 * time.Millisecond
 
 // NewProgress writes to the screen until Close.
 func NewProgress(screen *Screen) *Progress {
-	p := &Progress{screen: screen, now: time.Now, running: map[int]started{}, told: map[string]bool{}, stop: make(chan struct{})}
-	every, show := patience, p.still
+	every := patience
 	if screen.Redraws() {
-		every, show = refresh, p.redraw
+		every = refresh
 	}
+	return newProgress(screen, time.Now, time.NewTicker(every))
+}
+
+func newProgress(screen *Screen, now func() time.Time, tick *time.Ticker) *Progress {
+	p := &Progress{screen: screen, now: now, running: map[int]started{}, told: map[string]bool{}, stop: make(chan struct{})}
 	p.stopped.Go(func() {
-		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				show()
+				p.show()
 			case <-p.stop:
 				return
 			}
@@ -82,13 +85,22 @@ func (p *Progress) Close() {
 	p.screen.Live(nil)
 }
 
+// show tells what is under way, in the way that the screen can.
+func (p *Progress) show() {
+	if p.screen.Redraws() {
+		p.redraw()
+	} else {
+		p.still()
+	}
+}
+
 // still tells what has been under way for long, in the order of the plan.
 func (p *Progress) still() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.underWay() {
 		if took := p.now().Sub(s.at); took >= patience/2 {
-			fmt.Fprintf(p.screen, "%s: still %s... [%s]\n", s.node.Resource(), doing[s.node.Op], took.Round(time.Second))
+			fmt.Fprintf(p.screen, "%s: still %s... [%s]\n", Escape(s.node.Resource()), doing[s.node.Op], took.Round(time.Second))
 		}
 	}
 }
@@ -98,11 +110,19 @@ func (p *Progress) redraw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var lines []string
-	for _, s := range p.underWay() {
-		lines = append(lines, fmt.Sprintf("  %s: %s... %.1fs", s.node.Resource(), doing[s.node.Op], p.now().Sub(s.at).Seconds()))
+	all := p.underWay()
+	for _, s := range all[:min(len(all), mostLive)] {
+		lines = append(lines, fmt.Sprintf("  %s: %s... %.1fs", Escape(s.node.Resource()), doing[s.node.Op], p.now().Sub(s.at).Seconds()))
+	}
+	if more := len(all) - mostLive; more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", more))
 	}
 	p.screen.Live(lines)
 }
+
+// mostLive bounds the lines that are redrawn: what has scrolled off a small
+// terminal cannot be.
+const mostLive = 8
 
 func (p *Progress) underWay() []started {
 	var list []started
@@ -116,7 +136,7 @@ func (p *Progress) underWay() []started {
 func (p *Progress) On(e apply.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := e.Node.Resource()
+	who := Escape(e.Node.Resource())
 	if e.Status == apply.Started {
 		p.running[e.Node.ID] = started{e.Node, p.now()}
 		return

@@ -74,7 +74,7 @@ func (s *Screen) draw(stays []byte) error {
 
 // cut keeps a line from wrapping: a wrapped one could not be redrawn.
 func cut(l string, width int) string {
-	if width < 1 || utf8.RuneCountInString(l) <= width {
+	if width < 0 || utf8.RuneCountInString(l) <= width {
 		return l
 	}
 	return string([]rune(l)[:width])

@@ -2,9 +2,7 @@ package view
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -85,34 +83,6 @@ func TestPlanGolden(t *testing.T) {
 	}
 }
 
-// Text and JSON are made of one plan: every change, and every count, is in both.
-func TestTextAndJSONAgree(t *testing.T) {
-	p := everyAction()
-	var text bytes.Buffer
-	if err := Plan(&text, p, Style{}); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := json.Marshal(p.JSON(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var j plan.JSON
-	if err := json.Unmarshal(raw, &j); err != nil {
-		t.Fatal(err)
-	}
-	if len(j.Changes) != len(p.Changes) {
-		t.Fatalf("%d changes", len(j.Changes))
-	}
-	for i, c := range j.Changes {
-		if !strings.Contains(text.String(), fmt.Sprintf("%s %-14s", p.Changes[i].Action.Symbol(), c.ID)) {
-			t.Errorf("%s is not in the text", c.ID)
-		}
-	}
-	if !strings.Contains(text.String(), Summary("Plan", j.Summary, j.Summary.Unchanged)) {
-		t.Error("the counts differ")
-	}
-}
-
 // A manifest or a label must not drive the terminal that a plan is read on.
 func TestPlanEscapes(t *testing.T) {
 	p := everyAction()
@@ -131,7 +101,7 @@ func TestPlanEscapes(t *testing.T) {
 
 func TestNoChanges(t *testing.T) {
 	for n, want := range map[int]string{
-		0: "No changes. No bottles are declared and none runs.\n",
+		0: "No changes. No bottle is declared to run.\n",
 		1: "No changes. 1 bottle matches its manifest.\n",
 		4: "No changes. 4 bottles match their manifests.\n",
 	} {
@@ -142,22 +112,11 @@ func TestNoChanges(t *testing.T) {
 	}
 }
 
-func TestColorOnlyWhenAsked(t *testing.T) {
-	var plain, colored bytes.Buffer
-	if err := errors.Join(Plan(&plain, everyAction(), Style{}), Plan(&colored, everyAction(), Style{Color: true})); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(colored.String(), "\x1b[32m  +\x1b[0m made") {
-		t.Error(colored.String())
-	}
-}
-
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
-	p := NewProgress(NewScreen(&b, nil))
-	defer p.Close()
 	clock := time.Unix(0, 0)
-	p.now = func() time.Time { return clock }
+	p := newProgress(NewScreen(&b, nil), func() time.Time { return clock }, time.NewTicker(time.Hour))
+	defer p.Close()
 	n := plan.Node{ID: 1, Op: plan.OpStartAgent, Instance: id("dev")}
 	p.On(apply.Event{Node: n, Status: apply.Started})
 	p.still()

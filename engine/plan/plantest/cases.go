@@ -1,0 +1,190 @@
+package plantest
+
+import (
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Case is one pair.
+type Case struct {
+	Group, Name string
+	Desired     plan.Desired
+	Worlds      []plan.World
+	// Destroy plans the removal of these names instead; nil plans the desire.
+	Destroy []string
+}
+
+// Plan plans it.
+func (c Case) Plan() *plan.Plan {
+	if c.Destroy != nil {
+		return plan.Destroy(c.Worlds, c.Desired.Scopes, c.Destroy)
+	}
+	return plan.Diff(c.Desired, c.Worlds)
+}
+
+type table struct {
+	group string
+	cases []Case
+}
+
+// on adds a pair with one backend.
+func (t *table) on(name string, d plan.Desired, instances []plan.Instance, edits ...worldEdit) {
+	w := World("docker", d.Specs, instances...)
+	for _, e := range edits {
+		e(&w)
+	}
+	t.cases = append(t.cases, Case{Group: t.group, Name: name, Desired: d, Worlds: []plan.World{w}})
+}
+
+// both adds a pair with two backends.
+func (t *table) both(name string, d plan.Desired, docker, vm []plan.Instance, edits ...worldEdit) {
+	t.on(name, d, docker, edits...)
+	c := &t.cases[len(t.cases)-1]
+	c.Worlds = append(c.Worlds, World("smolvm", d.Specs, vm...))
+}
+
+func (t *table) destroy(name string, names []string, instances []plan.Instance, edits ...worldEdit) {
+	t.on(name, Desired(), instances, edits...)
+	t.cases[len(t.cases)-1].Destroy = names
+}
+
+func list(i ...plan.Instance) []plan.Instance { return i }
+
+// Cases are all pairs.
+func Cases() []Case {
+	t := &table{}
+	for _, g := range []struct {
+		name string
+		fill func(*table)
+	}{
+		{"basic", basic},
+		{"fixed", fixedHalf},
+		{"live", liveHalf},
+		{"sidecar", sidecars},
+		{"fleet", fleets},
+		{"scopes", scopes},
+		{"move", moves},
+		{"foreign", strangers},
+		{"removal", removals},
+	} {
+		t.group = g.name
+		g.fill(t)
+	}
+	return t.cases
+}
+
+func basic(t *table) {
+	dev := Spec("dev")
+	t.on("nothing desired and nothing there", Desired(), nil)
+	t.on("create", Desired(dev), nil)
+	t.on("unchanged", Desired(dev), list(Running(dev)))
+	t.on("create with all that is done inside", Desired(Spec("dev", identity, prompt, skills, token, secretEnv)), nil)
+	t.on("half-made, only volumes", Desired(dev), list(Running(dev, agentGone, sidecarGone)))
+	t.on("half-made, agent and volumes, never configured", Desired(dev), list(Running(dev, agentStopped, unconfigured)))
+	t.on("stopped", Desired(dev), list(Running(dev, agentStopped)))
+	t.on("stopped, with identity and secret environment", Desired(Spec("dev", identity, secretEnv)), list(Running(Spec("dev", identity, secretEnv), agentStopped)))
+	t.on("stopped, and its identity is not declared any more", Desired(dev), list(Running(Spec("dev", identity), agentStopped)))
+	t.on("stopped, and nothing of it is declared any more", Desired(dev), list(Running(Spec("dev", identity, prompt, skills), agentStopped)))
+	t.on("stopped, other routes, outdated sidecar", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, agentStopped, sidecarOutdated)))
+	t.on("stopped and to be replaced", Desired(Spec("dev", port2)), list(Running(dev, agentStopped)))
+	t.on("network of another's making is used", Desired(dev), list(Running(dev)), func(w *plan.World) { w.SharedNetwork = "foreign" })
+}
+
+func fixedHalf(t *table) {
+	dev := Spec("dev")
+	t.on("environment changed", Desired(Spec("dev", port2)), list(Running(dev)))
+	t.on("environment added and removed", Desired(Spec("dev", func(s *spec.Spec) {
+		s.Fixed.Env = []spec.Env{{Name: "NEW", Kind: spec.EnvLiteral, Value: "x"}}
+	})), list(Running(dev)))
+	t.on("everything changed", Desired(Spec("dev", func(s *spec.Spec) {
+		s.Fixed = spec.Fixed{
+			Backend: "docker", Provider: "claude", Supervise: true, Files: "v1:2",
+			Resources: spec.Resources{CPUs: 2, Memory: 1 << 30, Disk: 1 << 30, PIDs: 9},
+			Workspace: spec.Workspace{Mode: "copy", Path: "/src", GuestPath: "/w"},
+		}
+	}, identity, prompt, skills, token, onLAN)), list(Running(dev)), image(dev, "img:2"))
+	t.on("replaced with a wider gate", Desired(Spec("dev", port2, identity, token)), list(Running(dev)))
+	t.on("replaced with another sidecar", Desired(Spec("dev", port2, onLAN)), list(Running(dev, sidecarOutdated)))
+	t.on("image changed", Desired(dev), list(Running(dev)), image(dev, "img:2"))
+	t.on("image moved under its name", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:12@sha256:2"))
+	t.on("another image named", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:13@sha256:2"))
+	t.on("image unknown is no change", Desired(dev), list(Running(dev)), image(dev, ""))
+	t.on("confined by an older bb", Desired(dev), list(Running(dev, agentOld)))
+	t.on("agent and sidecar of an older bb", Desired(dev), list(Running(dev, agentOld, sidecarOutdated, func(i *plan.Instance) { i.Sidecar.Version = "0.9" })))
+	t.on("labels of an older form", Desired(dev), list(Running(dev, otherForm)))
+	t.on("labels of another version with the same fields", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Spec = "v0:1" })))
+	t.on("agent altered", Desired(dev), list(Running(dev, agentAltered)))
+	t.on("agent altered and stopped, sidecar altered", Desired(dev), list(Running(dev, agentAltered, agentStopped, sidecarAltered)))
+}
+
+func liveHalf(t *table) {
+	dev, withToken := Spec("dev"), Spec("dev", token)
+	t.on("route added, changed and removed", Desired(Spec("dev", routes(
+		route("api.example.com", matches(egress.Match{Paths: []string{"/a"}})), route("b.example.com", func(r *egress.Route) { r.Port = 8443 }),
+	))), list(Running(Spec("dev", routes(route("api.example.com"), route("old.example.com", func(r *egress.Route) { r.TLSPassthrough = true }))))))
+	t.on("every attribute of a route", Desired(Spec("dev", token, func(s *spec.Spec) {
+		r := &s.Live.Routes[0]
+		r.Auth.Header, r.TLSPassthrough, r.GitFetch, r.WebSocket = "X-Key", true, true, true
+		r.SSRFIPAllowlist, r.MaxBody, r.Strip = []string{"10.0.0.0/8"}, 4096, []string{"x-more"}
+		r.DLP, r.Matches = &egress.DLP{OnMatch: "block", Stream: true}, []egress.Match{{Methods: []string{"GET"}, Paths: []string{"/a", "/b"}}}
+	})), list(Running(dev)))
+	t.on("one of several matches changed", Desired(Spec("dev", routes(route("api.example.com",
+		matches(egress.Match{Methods: []string{"GET"}, Paths: []string{"/a"}}, egress.Match{Paths: []string{"/c"}}))))),
+		list(Running(Spec("dev", routes(route("api.example.com",
+			matches(egress.Match{Methods: []string{"GET"}, Paths: []string{"/a"}}, egress.Match{Paths: []string{"/b"}})))))))
+	t.on("routes reordered", Desired(Spec("dev", routes(route("a.example.com"), route("b.example.com")))),
+		list(Running(Spec("dev", routes(route("b.example.com"), route("a.example.com"))))))
+	t.on("extra roots and a path", Desired(Spec("dev", func(s *spec.Spec) {
+		s.Live.UpstreamCA = "PEM"
+		s.Live.Routes[0].Matches = []egress.Match{{Paths: []string{"/a"}}}
+	})), list(Running(dev)))
+	t.on("routes changed, document unread", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, unread)))
+	t.on("all routes gone", Desired(Spec("dev", routes())), list(Running(dev)))
+	t.on("a line that moved is no change", Desired(Spec("dev", func(s *spec.Spec) { s.Live.Routes[0].Source = "bottle dev.md:9" })), list(Running(dev)))
+	t.on("identity alone", Desired(Spec("dev", identity)), list(Running(dev)))
+	t.on("identity removed", Desired(dev), list(Running(Spec("dev", identity))))
+	t.on("prompt alone", Desired(Spec("dev", prompt)), list(Running(dev)))
+	t.on("skills alone", Desired(Spec("dev", skills)), list(Running(dev)))
+	t.on("identity, prompt, skills and routes together", Desired(Spec("dev", identity, prompt, skills, routes(route("b.example.com")))), list(Running(dev)))
+	t.on("token rotated", want([]desireEdit{rotated(withToken)}, withToken), list(Running(withToken)))
+	t.on("token rotated and another identity", want([]desireEdit{rotated(withToken)}, Spec("dev", token, identity)), list(Running(withToken)))
+	t.on("token unknown is no change", Desired(withToken), list(Running(withToken)))
+	t.on("rules that bb did not give", Desired(dev), list(Running(dev, otherRules)))
+	t.on("rules that bb did not give, other routes wanted", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, otherRules)))
+	t.on("a sidecar that does not say its rules is believed", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.State.Rules = "" })))
+}
+
+// sidecars: each state of the sidecar, for each state of the agent.
+func sidecars(t *table) {
+	dev := Spec("dev", identity, secretEnv)
+	agents := []struct {
+		name string
+		s    *spec.Spec
+		edit instanceEdit
+	}{
+		{"agent runs", dev, func(*plan.Instance) {}},
+		{"agent stopped", dev, agentStopped},
+		{"agent gone", dev, agentGone},
+		{"agent to be replaced", Spec("dev", identity, secretEnv, port2), func(*plan.Instance) {}},
+	}
+	states := []struct {
+		name  string
+		edits []instanceEdit
+	}{
+		{"fits", nil},
+		{"gone", []instanceEdit{sidecarGone}},
+		{"stopped", []instanceEdit{sidecarStopped}},
+		{"unconfigured", []instanceEdit{unconfigured}},
+		{"outdated", []instanceEdit{sidecarOutdated}},
+		{"on another network", []instanceEdit{sidecarElsewhere}},
+		{"altered", []instanceEdit{sidecarAltered}},
+		{"all of it", []instanceEdit{sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarAltered}},
+		{"gone with its volumes", []instanceEdit{sidecarGone, volumesGone}},
+	}
+	for _, a := range agents {
+		for _, s := range states {
+			t.on(a.name+", sidecar "+s.name, Desired(a.s), list(Running(dev, append(s.edits, a.edit)...)))
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package plantest
+
+import (
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Edits of a desire.
+
+func identity(s *spec.Spec) { s.Live.GitUser = spec.GitUser{Name: "A B", NameFrom: "agent"} }
+func prompt(s *spec.Spec)   { s.Live.Prompt = "be kind" }
+func skills(s *spec.Spec)   { s.Live.Skills = []spec.Skill{{Name: "init-prd", Digest: "d1"}} }
+func port2(s *spec.Spec)    { s.Fixed.Env[0].Value = "2" }
+func onLAN(s *spec.Spec)    { s.Gate.Network = "lan" }
+func inRepo(s *spec.Spec)   { s.ID.Scope = Repo }
+
+func onVM(s *spec.Spec) { s.Backend, s.Fixed.Backend = "smolvm", "smolvm" }
+
+func secretEnv(s *spec.Spec) {
+	s.Fixed.Env = append(s.Fixed.Env, spec.Env{Name: "GITEA_TOKEN", Kind: spec.EnvHost, Value: "GITEA"})
+}
+
+func token(s *spec.Spec) {
+	if len(s.Live.Routes) == 0 {
+		s.Live.Routes = []egress.Route{route("api.example.com")}
+	}
+	s.Live.Routes[0].Auth = &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"}
+	s.Live.Tokens["EGRESS_TOKEN_0"] = "TOKEN"
+}
+
+func replica(n string) specEdit { return func(s *spec.Spec) { s.ID.Replica = n } }
+
+func routes(list ...egress.Route) specEdit {
+	return func(s *spec.Spec) { s.Live.Routes = list }
+}
+
+func route(host string, edits ...func(*egress.Route)) egress.Route {
+	r := egress.Route{Host: host, Port: 443, Source: "bottle dev.md:4"}
+	for _, e := range edits {
+		e(&r)
+	}
+	return r
+}
+
+func matches(list ...egress.Match) func(*egress.Route) {
+	return func(r *egress.Route) { r.Matches = list }
+}
+
+// Edits of an instance.
+
+func agentGone(i *plan.Instance)    { i.Agent = nil }
+func agentStopped(i *plan.Instance) { i.Agent.Running, i.Agent.Status = false, "Exited (0)" }
+func agentAltered(i *plan.Instance) {
+	i.Agent.Altered = []string{"network bridge was attached", "memory limit raised"}
+}
+func agentOld(i *plan.Instance)         { i.Agent.Confinement = "c0" }
+func sidecarGone(i *plan.Instance)      { i.Sidecar, i.State, i.Document = nil, nil, nil }
+func sidecarStopped(i *plan.Instance)   { i.Sidecar.Running, i.State, i.Document = false, nil, nil }
+func sidecarOutdated(i *plan.Instance)  { i.Sidecar.Image = "side:0" }
+func sidecarElsewhere(i *plan.Instance) { i.Sidecar.Network = "wan" }
+func sidecarAltered(i *plan.Instance)   { i.Sidecar.Altered = []string{"network host was attached"} }
+func volumesGone(i *plan.Instance)      { i.Leftovers = nil }
+
+func unconfigured(i *plan.Instance) {
+	i.State, i.Document = &egress.StateLine{Version: 1, State: egress.StateUnconfigured}, nil
+}
+
+func otherRules(i *plan.Instance) {
+	all := []egress.Route{route("**.example.com")}
+	i.State.Rules, i.Document = egress.RulesDigest(all, ""), &egress.Document{Routes: all}
+}
+
+func unread(i *plan.Instance)    { i.Document = nil }
+func otherForm(i *plan.Instance) { i.Agent.Spec, i.Agent.SpecJSON = "v0:1", "not JSON" }
+
+// Edits of a world.
+
+func foreign(kind, name string) worldEdit {
+	return func(w *plan.World) { w.Foreign = append(w.Foreign, plan.Foreign{Kind: kind, Name: name}) }
+}
+
+func renamed(name, was string) worldEdit {
+	return func(w *plan.World) {
+		w.Foreign = append(w.Foreign, plan.Foreign{Kind: "container", Name: name, Labels: was})
+	}
+}
+
+func image(s *spec.Spec, ref string) worldEdit {
+	return func(w *plan.World) { w.Images[s.ID.Name()] = plan.ImageState{Ref: ref} }
+}
+
+// Edits of a command.
+
+func pruning(d *plan.Desired) { d.Prune = true }
+
+func declared(agents ...string) desireEdit {
+	return func(d *plan.Desired) {
+		for _, a := range agents {
+			d.Declared = append(d.Declared, plan.Agent{Scope: Home, Name: a})
+		}
+	}
+}
+
+func only(agents ...plan.Agent) desireEdit {
+	return func(d *plan.Desired) { d.Want = agents }
+}
+
+func rotated(s *spec.Spec) desireEdit {
+	return func(d *plan.Desired) {
+		d.Digests[s.ID.Name()] = map[string]string{"EGRESS_TOKEN_0": Key.Digest(s.ID.Name(), "TOKEN", "new")}
+	}
+}
