@@ -1,0 +1,290 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/bb/egress/door"
+)
+
+const (
+	// grace is what a program gets to end after the hangup.
+	grace = 2 * time.Second
+	// killing bounds the end of all that it started.
+	killing = 5 * time.Second
+
+	codeCannotRun = 126
+	codeBusy      = 75 // EX_TEMPFAIL; the frame decides, not the code
+	codeHangup    = 128 + int(syscall.SIGHUP)
+)
+
+// supervisor is one session on the side of the bottle.
+type supervisor struct {
+	frames sync.Mutex // one frame at a time to standard error
+
+	pid    int
+	stdin  *os.File // of the command; the terminal's master where it has one
+	master *os.File
+	input  input
+	pumps  sync.WaitGroup // what still copies output
+
+	ended  chan syscall.WaitStatus // of the command
+	over   chan struct{}           // closed then
+	gone   chan struct{}           // closed when nothing that it started lives
+	hangup func()                  // the client is gone
+	hungUp chan struct{}
+}
+
+// Serve runs argv until it ends or the client is gone, and returns the exit
+// code. Standard input and error carry frames: nothing else may use them.
+func Serve(o Options, argv []string) (int, error) {
+	conceal()
+	s := &supervisor{
+		ended: make(chan syscall.WaitStatus, 1), over: make(chan struct{}),
+		gone: make(chan struct{}), hungUp: make(chan struct{}),
+	}
+	s.hangup = sync.OnceFunc(func() { close(s.hungUp) })
+	s.input.moved.L = &s.input.mu
+	name, err := hold(o.Name)
+	if errors.Is(err, ErrBusy) {
+		return codeBusy, s.say(frameBusy, nil)
+	}
+	defer name.Close() //nolint:errcheck // the name is free with the process
+	if err := s.say(frameStarted, nil); err != nil {
+		return codeCannotRun, err
+	}
+	if err == nil {
+		err = s.start(o, argv)
+	}
+	if err != nil {
+		return s.refuse(err, o.Terminal != nil), nil
+	}
+	go s.reap()
+	go s.listen()
+	go s.feed()
+	return s.attend(), nil
+}
+
+// attend waits for the end.
+func (s *supervisor) attend() int {
+	select {
+	case status := <-s.ended:
+		close(s.over)
+		drained := make(chan struct{})
+		go func() {
+			s.pumps.Wait()
+			close(drained)
+		}()
+		select {
+		case <-drained:
+		case <-s.hungUp: // nobody reads the rest
+		}
+		if status.Signaled() {
+			return 128 + int(status.Signal())
+		}
+		return status.ExitStatus()
+	case <-s.hungUp:
+		s.end()
+		return codeHangup
+	}
+}
+
+// conceal closes the process to others of its user: the agent shall not write
+// into its streams or read the terminal's. It may still stop or kill it. The
+// signals that end a process are caught, and so default again in the command:
+// what ends a supervisor is its command or its client.
+func conceal() {
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT,
+		syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP)
+}
+
+// say sends one frame to the client.
+func (s *supervisor) say(kind byte, payload []byte) error {
+	s.frames.Lock()
+	defer s.frames.Unlock()
+	_, err := os.Stderr.Write(appendFrame(nil, kind, payload))
+	if err != nil {
+		s.hangup()
+	}
+	return err
+}
+
+// refuse tells why there is no command, as a shell would.
+func (s *supervisor) refuse(err error, terminal bool) int {
+	text, code := "bb: "+err.Error()+"\n", codeCannotRun
+	var e *door.ExecError
+	if errors.As(err, &e) {
+		code = e.Code
+	}
+	if terminal {
+		fmt.Print(strings.ReplaceAll(text, "\n", "\r\n"))
+		return code
+	}
+	_ = s.say(frameError, []byte(text))
+	return code
+}
+
+// listen reads frames and never waits for the command, so that it sees the end
+// of the client whatever the command does.
+func (s *supervisor) listen() {
+	d := decoder{kinds: string([]byte{frameData, frameEnd, frameResize}), handle: s.frame}
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := os.Stdin.Read(buffer)
+		if err == nil {
+			err = d.feed(buffer[:n])
+		}
+		if err != nil {
+			s.hangup()
+			return
+		}
+	}
+}
+
+func (s *supervisor) frame(kind byte, payload []byte) error {
+	switch kind {
+	case frameData:
+		return s.input.add(payload)
+	case frameEnd:
+		s.input.end()
+	case frameResize:
+		if s.master != nil {
+			return setSize(s.master, sizeOf(payload))
+		}
+	}
+	return nil
+}
+
+// feed hands the input to the command. What a command does not want any more
+// is dropped, so that the client can finish.
+func (s *supervisor) feed() {
+	wanted := true
+	for {
+		chunk, ok := s.input.next()
+		if !ok {
+			break
+		}
+		if wanted {
+			_, err := s.stdin.Write(chunk)
+			wanted = err == nil
+		}
+		if s.say(frameTaken, binary.BigEndian.AppendUint32(nil, uint32(len(chunk)))) != nil {
+			return
+		}
+	}
+	if s.master != nil {
+		_, _ = s.master.Write([]byte{endOfFile(s.master)})
+		return
+	}
+	_ = s.stdin.Close()
+}
+
+// reap collects every child: what the command leaves is handed to this
+// process. No child any more means that nothing of it lives.
+func (s *supervisor) reap() {
+	defer close(s.gone)
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return
+		case pid == s.pid:
+			s.ended <- status
+		}
+	}
+}
+
+// idle is how long output may fail to come once the command has ended and
+// something else still holds the other end. What the command wrote is in the
+// kernel by then, and that is not more than held.
+const (
+	idle = 50 * time.Millisecond
+	held = 256 << 10
+)
+
+// pump copies output until it ends; after the command's end, what is left.
+func (s *supervisor) pump(from *os.File, write func([]byte) error) {
+	defer s.pumps.Done()
+	go func() {
+		<-s.over
+		_ = from.SetReadDeadline(time.Now()) // wakes the read below
+	}()
+	buffer := make([]byte, 32<<10)
+	for left, last := held, false; left > 0; {
+		n, err := from.Read(buffer)
+		if n > 0 && write(buffer[:n]) != nil {
+			s.hangup()
+			return
+		}
+		if last {
+			left -= n
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && !last {
+			last, err = true, nil
+		}
+		if last {
+			_ = from.SetReadDeadline(time.Now().Add(idle))
+		}
+		if err != nil { // end of file, and EIO of a terminal without programs
+			return
+		}
+	}
+}
+
+func toStdout(p []byte) error {
+	_, err := os.Stdout.Write(p)
+	return err
+}
+
+func (s *supervisor) toStderr(p []byte) error { return s.say(frameError, p) }
+
+// input is what came for the command and did not reach it yet.
+type input struct {
+	mu    sync.Mutex
+	moved sync.Cond
+	data  []byte
+	ended bool
+}
+
+func (i *input) add(p []byte) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ended || len(i.data)+len(p) > Window {
+		return fmt.Errorf("%w: more input than the window", ErrFrame)
+	}
+	i.data = append(i.data, p...)
+	i.moved.Signal()
+	return nil
+}
+
+func (i *input) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ended = true
+	i.moved.Signal()
+}
+
+// next takes what is there, up to a pipe's worth; false at the end.
+func (i *input) next() ([]byte, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for len(i.data) == 0 && !i.ended {
+		i.moved.Wait()
+	}
+	p := i.data[:min(len(i.data), 32<<10)]
+	i.data = i.data[len(p):]
+	return p, len(p) > 0
+}
