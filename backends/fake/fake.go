@@ -232,7 +232,8 @@ func (d *Driver) RemoveVolumes(_ context.Context, id spec.ID) error {
 	})
 }
 
-// Exec echoes the command: there is no machine to run it on.
+// Exec echoes the command, the terminal it was given and its input: there is no
+// machine to run it on, and so no session that lives.
 func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (int, error) {
 	return 0, d.view(func(w *File) error {
 		c, err := d.ours(w, id, spec.RoleAgent)
@@ -242,7 +243,14 @@ func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (in
 		if !c.Running {
 			return fmt.Errorf("bottle %s is stopped", id)
 		}
+		if r.Session != "" && slices.Contains(c.Attached, r.Session) {
+			return backends.ErrSessionBusy
+		}
 		_, err = fmt.Fprintf(r.Stdout, "%q\n", r.Argv)
+		if t := r.Terminal; t != nil {
+			_, err = fmt.Fprintf(r.Stdout, "session %q on %s, %d rows, %d columns\r\n", r.Session, t.Type, t.Size.Rows, t.Size.Cols)
+			return err
+		}
 		if r.Stdin != nil {
 			_, err = io.Copy(r.Stdout, r.Stdin)
 		}

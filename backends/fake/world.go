@@ -44,6 +44,8 @@ type Container struct {
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`
+	// Attached names sessions that live. Tests write it.
+	Attached []string `json:"attached,omitempty"`
 	// Sessions is how many commands run in an agent; Altered is what somebody
 	// did to it by hand. Tests write both.
 	Sessions int      `json:"sessions,omitempty"`

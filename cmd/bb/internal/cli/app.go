@@ -91,11 +91,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	home, _ := os.UserHomeDir() // skills are then reported as missing
-	specs, mistakes := compile.Compile(wanted(fleet, want), compile.Options{
-		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
-		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
-	})
+	specs, mistakes := compile.Compile(wanted(fleet, want), a.compileOptions(sc))
 	problems = append(problems, mistakes...)
 	problems.Sort()
 	if err := problems.Err(); err != nil {
@@ -105,6 +101,14 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		fleet: fleet, specs: specs, state: st, scopes: sc,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
+}
+
+func (a *app) compileOptions(sc scopes) compile.Options {
+	home, _ := os.UserHomeDir() // skills are then reported as missing
+	return compile.Options{
+		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
+		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
+	}
 }
 
 // wanted are the agents that names on a command line mean; all without names.

@@ -49,6 +49,7 @@ type grammar struct {
 	Apply    applyCmd    `cmd:"" help:"Make bottles match their manifests."`
 	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
+	Attach   attachCmd   `cmd:"" help:"Put an agent's program in the foreground of this terminal."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`
 	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
