@@ -69,9 +69,13 @@ func commands(t *testing.T, s *suite) {
 		}
 	})
 	t.Run("what is left on purpose stays", func(t *testing.T) {
-		code, err := s.exec(t, backends.ExecRequest{Argv: []string{"sh", "-c", "sleep 986 >/dev/null 2>&1 & exit 0"}})
-		if code != 0 || err != nil || !s.runs(t, "sleep 986") {
-			t.Errorf("code %d, %v, or it is gone", code, err)
+		begin := time.Now()
+		code, err := s.exec(t, backends.ExecRequest{Argv: []string{"sh", "-c", "sleep 986 & exit 0"}})
+		if took := time.Since(begin); code != 0 || err != nil || took > 1900*time.Millisecond {
+			t.Errorf("code %d, %v, after %v", code, err, took)
+		}
+		if !s.runs(t, "sleep 986") {
+			t.Error("it is gone")
 		}
 	})
 	t.Run("a command that is given up ends", s.givenUp)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ type supervisor struct {
 // code. Standard input and error carry frames: nothing else may use them.
 func Serve(o Options, argv []string) (int, error) {
 	conceal()
+	reserveThreads()
 	s := &supervisor{
 		ended: make(chan syscall.WaitStatus, 1), over: make(chan struct{}),
 		gone: make(chan struct{}), hungUp: make(chan struct{}),
@@ -58,7 +60,7 @@ func Serve(o Options, argv []string) (int, error) {
 	if errors.Is(err, ErrBusy) {
 		return codeBusy, s.say(frameBusy, nil)
 	}
-	defer name.Close() //nolint:errcheck // the name is free with the process
+	defer name.Close() // nil where there is none
 	if err := s.say(frameStarted, nil); err != nil {
 		return codeCannotRun, err
 	}
@@ -107,6 +109,25 @@ func conceal() {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT,
 		syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP)
+}
+
+// threads is more than a supervisor ever uses at once.
+const threads = 16
+
+// reserveThreads makes the threads now: a process that cannot make one when it
+// needs it dies, and just then it would have to end what took the last.
+func reserveThreads() {
+	var all sync.WaitGroup
+	all.Add(threads)
+	for range threads {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread() // idle threads stay
+			all.Done()
+			all.Wait()
+		}()
+	}
+	all.Wait()
 }
 
 // say sends one frame to the client.

@@ -51,35 +51,34 @@ func (s *supervisor) start(o Options, argv []string) error {
 	if o.Terminal != nil {
 		return s.startOnTerminal(p, *o.Terminal)
 	}
-	var in, errs [2]int
-	if err := errors.Join(syscall.Pipe2(in[:], syscall.O_CLOEXEC), syscall.Pipe2(errs[:], syscall.O_CLOEXEC)); err != nil {
-		return err
-	}
-	if s.stdin, err = ours(in[1], "input"); err != nil {
-		return err
-	}
-	stderr, err := ours(errs[0], "errors")
-	if err != nil {
-		return err
+	// All three are pipes to here: what is left on purpose holds no stream of
+	// the driver's, whose engine would wait for it.
+	var in, out, errs [2]int
+	for _, p := range []*[2]int{&in, &out, &errs} {
+		if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
+			return err
+		}
 	}
 	s.pid, err = syscall.ForkExec(p.Path, p.Argv, &syscall.ProcAttr{
-		Env: p.Env, Files: []uintptr{uintptr(in[0]), 1, uintptr(errs[1])},
+		Env: p.Env, Files: []uintptr{uintptr(in[0]), uintptr(out[1]), uintptr(errs[1])},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
-	_, _ = syscall.Close(in[0]), syscall.Close(errs[1])
+	_, _, _ = syscall.Close(in[0]), syscall.Close(out[1]), syscall.Close(errs[1])
 	if err != nil {
 		return p.Failed(err)
 	}
-	s.pumps.Add(1)
-	go s.pump(stderr, s.toStderr)
+	s.stdin = ours(in[1], "input")
+	s.pumps.Add(2)
+	go s.pump(ours(out[0], "output"), toStdout)
+	go s.pump(ours(errs[0], "errors"), s.toStderr)
 	return nil
 }
 
 // ours is our end of a pipe: it can be waited for with a deadline, which the
 // command's end, another open file, does not notice.
-func ours(fd int, name string) (*os.File, error) {
-	err := syscall.SetNonblock(fd, true)
-	return os.NewFile(uintptr(fd), name), err
+func ours(fd int, name string) *os.File {
+	_ = syscall.SetNonblock(fd, true) // of a pipe that was made just now
+	return os.NewFile(uintptr(fd), name)
 }
 
 func (s *supervisor) startOnTerminal(p *door.Program, t Terminal) error {
