@@ -21,7 +21,7 @@ const (
 	// grace is what a program gets to end after the hangup.
 	grace = 2 * time.Second
 	// killing bounds the end of all that it started.
-	killing = 5 * time.Second
+	killing = 30 * time.Second
 
 	codeCannotRun = 126
 	codeBusy      = 75 // EX_TEMPFAIL; the frame decides, not the code
