@@ -181,3 +181,54 @@ func TestForkBomb(t *testing.T) {
 		}
 	}
 }
+
+// TestRaceWithSupervisor: before a supervisor has closed itself, the agent may
+// open its streams. With them it can end or fake its own sessions, and no more:
+// bb neither hangs nor believes more than an output and a code.
+func TestRaceWithSupervisor(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	bringUp(t, d, s)
+	const racer = `use Fcntl; $| = 1; my %seen; open(my $log, ">", "/tmp/won");
+while (1) { for my $p (glob "/proc/[0-9]*") { next if $seen{$p}; open(my $c, "<", "$p/cmdline") or next;
+  my $l = <$c>; next unless $l =~ /door.session.--name/; sysopen(my $e, "$p/fd/2", O_WRONLY) or next; $seen{$p} = 1;
+  syswrite($e, ("B\0\0\0\0", "T\0\0\0\4\xff\xff\xff\xff", "E\0\0\0\2hi", "no frame at all")[keys(%seen) % 4]);
+  syswrite($log, "won\n"); } }`
+	sh(t, d, s, "nohup perl -e '"+racer+"' >/dev/null 2>&1 & echo $! >/tmp/racer")
+	said := map[string]int{}
+	for range 40 {
+		out := &bytes.Buffer{}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		code, err := d.Exec(ctx, s.ID, backends.ExecRequest{
+			Argv: []string{"sh", "-c", "exit 7"}, Stdout: out, Stderr: out, Session: "main",
+		})
+		if ctx.Err() != nil {
+			t.Fatal("bb hangs")
+		}
+		cancel()
+		said[fmt.Sprintf("%d %v %q", code, err, out)]++
+		if err != nil && !errors.Is(err, backends.ErrSessionBusy) && !strings.Contains(err.Error(), "not a frame of a session") {
+			t.Errorf("code %d, %v", code, err)
+		}
+	}
+	won, _ := sh(t, d, s, "kill -9 $(cat /tmp/racer); grep -c won /tmp/won")
+	t.Logf("%s of 40 races won: %v", strings.TrimSpace(won), said)
+}
+
+// TestNoProcessLeft: an agent that takes every process keeps bb out of its
+// bottle, with an error.
+func TestNoProcessLeft(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	bringUp(t, d, s)
+	sh(t, d, s, `nohup perl -e 'while (1) { my $p = fork(); if (!defined $p) { select undef, undef, undef, 0.001 }
+elsif ($p == 0) { sleep 600; exit } }' >/dev/null 2>&1 & sleep 1`)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out := &bytes.Buffer{}
+	code, err := d.Exec(ctx, s.ID, backends.ExecRequest{Argv: []string{"echo", "ran"}, Stdout: out, Stderr: out})
+	if ctx.Err() != nil || err == nil || strings.Contains(out.String(), "ran") {
+		t.Errorf("code %d, %v, said %q", code, err, out)
+	}
+	t.Logf("code %d, %v, said %q", code, err, out)
+}
