@@ -14,6 +14,7 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -267,5 +268,38 @@ func TestKilledClient(t *testing.T) {
 			cmd.Wait()         //nolint:errcheck // it was killed
 			idle(t, bottle)
 		}
+	}
+}
+
+// TestAttachWithoutEngine kills the engine below a session: bb says so, and
+// gives the terminal back.
+func TestAttachWithoutEngine(t *testing.T) {
+	h, agents := shellHome(t)
+	e := moveToOwnEngine(t, h, agents[0])
+	h.must("apply", "-y", agents[0])
+	s := h.onTerminal("attach", agents[0])
+	s.types("echo $((40+2))\r", "42\r\n")
+	e.kill()
+	s.ends(1)
+	s.says("the docker engine at " + e.host + " went away")
+	e.start()
+	h.must("destroy", "-y")
+}
+
+// TestAnswersAreDropped: a program that asks the terminal something and ends
+// does not get the answer typed into the shell that comes after it.
+func TestAnswersAreDropped(t *testing.T) {
+	h, agents := shellHome(t)
+	h.must("apply", "-y", agents[0])
+	s := h.onTerminal("exec", "-t", agents[0], "--", "printf", `\033[?1003h\033[6n`)
+	s.says("\x1b[?1003l") // the program has ended
+	if _, err := s.master.WriteString("\x1b[1;1Rid\r"); err != nil {
+		t.Fatal(err)
+	}
+	s.ends(0)
+	var readable unix.FdSet
+	readable.Set(int(s.line.Fd()))
+	if n, err := unix.Select(int(s.line.Fd())+1, &readable, nil, nil, &unix.Timeval{}); err != nil || n != 0 {
+		t.Errorf("keys wait for the next program (%d, %v)", n, err)
 	}
 }

@@ -31,7 +31,7 @@ const (
 	// mainScreen leaves the alternate screen.
 	mainScreen = "\x1b[?47l\r\n"
 	// answers is how long a terminal may take to answer what it was asked last.
-	answers = 100 * time.Millisecond
+	answers = 200 * time.Millisecond
 )
 
 // onTerminal runs r on the terminal of this process, which is the program's
