@@ -18,9 +18,9 @@ import (
 // task of a tree that an agent or a repository wrote (attacks F3, F4 and F11).
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
-	"cmd/bb/internal/cli/edit.go": "the user's editor, on a manifest of the user's home",
-	"egress/door/exec.go":         "the command of bb exec, in the bottle",
-	"backends/docker/ssh.go":      "ssh, to the engine that the user names",
+	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
+	"egress/door/session/start_linux.go": "the command of a session, in the bottle",
+	"backends/docker/ssh.go":             "ssh, to the engine that the user names",
 }
 
 func TestOnlyTheseStartPrograms(t *testing.T) {

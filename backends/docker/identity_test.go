@@ -20,7 +20,7 @@ type recorder struct {
 }
 
 func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
-	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return strings.HasPrefix(v, execMark+"=") || v == "PATH="+stepPath })
+	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return v == "PATH="+stepPath })
 	r.execs = append(r.execs, o.User+" "+strings.Join(env, " ")+" | "+strings.Join(o.Cmd, " "))
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }
@@ -48,7 +48,7 @@ func TestIdentity(t *testing.T) {
 	bringUpWithGit(t, d, s)
 	r := &recorder{engineAPI: d.engine}
 	d.engine = r
-	const git = "1000:1000 HOME=/home/node USER=node | git config --global "
+	const git = "1000:1000 HOME=/home/node USER=node | /bb/bin/bb door session --bare -- git config --global "
 	name, email := git+"user.name A B", git+"user.email a@example.com"
 	for _, tt := range []struct {
 		what string

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -130,18 +131,13 @@ const stepPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // inAgent runs a command as the agent's user that must succeed, and soon.
 func (d *Driver) inAgent(ctx context.Context, s *spec.Spec, agent, what string, c command, tolerated int) error {
-	c.user = agentUser
-	mark := newMark()
-	c.env = append(c.env, "PATH="+stepPath, mark) // a manifest may set another
+	c.env = append(c.env, "PATH="+stepPath) // a manifest may set another
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
-	res, err := d.command(bounded, agent, c)
-	if bounded.Err() != nil {
-		d.giveUp(context.WithoutCancel(ctx), agent, mark)
-		if ctx.Err() == nil {
-			return diag.Errorf("%s: %s: no end after %s", s.ID, what, d.patience).
-				WithHint("something in the bottle holds it up; 'bb destroy %s' and apply again if that is not meant", s.ID)
-		}
+	res, err := d.session(bounded, agent, session.Options{Bare: true}, nil, c)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return diag.Errorf("%s: %s: no end after %s", s.ID, what, d.patience).
+			WithHint("something in the bottle holds it up; 'bb destroy %s' and apply again if that is not meant", s.ID)
 	}
 	if err != nil {
 		return d.wrap(err, "%s: %s", s.ID, what)

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -127,7 +128,8 @@ func withAuthority(bundle, ca []byte) []byte {
 func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string) error {
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
-	res, err := d.command(bounded, agent, command{argv: []string{spec.BinaryPath, "door", "probe"}, user: agentUser})
+	res, err := d.session(bounded, agent, session.Options{Bare: true}, nil,
+		command{argv: []string{spec.BinaryPath, "door", "probe"}})
 	if err == nil && res.code == 0 {
 		return nil
 	}

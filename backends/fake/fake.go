@@ -254,8 +254,9 @@ func (d *Driver) RemoveVolumes(_ context.Context, id spec.ID) error {
 	})
 }
 
-// Exec echoes the command: there is no machine to run it on. Only copies are
-// carried out, where a directory stands for the bottle's files.
+// Exec echoes the command, the terminal it was given and its input: there is no
+// machine to run it on, and so no session that lives. Only copies are carried
+// out, where a directory stands for the bottle's files.
 func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (code int, err error) {
 	err = d.view(func(w *File) error {
 		c, err := d.ours(w, id, spec.RoleAgent)
@@ -269,7 +270,14 @@ func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (co
 			code, err = carry(c.Root, r)
 			return err
 		}
+		if r.Session != "" && slices.Contains(c.Attached, r.Session) {
+			return backends.ErrSessionBusy
+		}
 		_, err = fmt.Fprintf(r.Stdout, "%q\n", r.Argv)
+		if t := r.Terminal; t != nil {
+			_, err = fmt.Fprintf(r.Stdout, "session %q on %s, %d rows, %d columns\r\n", r.Session, t.Type, t.Size.Rows, t.Size.Cols)
+			return err
+		}
 		if r.Stdin != nil {
 			_, err = io.Copy(r.Stdout, r.Stdin)
 		}

@@ -50,6 +50,8 @@ type Container struct {
 	Env   []string `json:"env,omitempty"`
 	// Inside holds the hashes of the live parts that were done in an agent.
 	Inside map[string]string `json:"inside,omitempty"`
+	// Attached names sessions that live. Tests write it.
+	Attached []string `json:"attached,omitempty"`
 	// Sessions is how many commands run in an agent; Altered is what somebody
 	// did to it by hand. Tests write both.
 	Sessions int      `json:"sessions,omitempty"`

@@ -116,3 +116,8 @@ func lookupEnv(env []string, name string) string {
 	}
 	return ""
 }
+
+// SetEnv puts one variable on top of env.
+func SetEnv(env []string, name, value string) []string {
+	return mergeEnv(env, []string{name + "=" + value})
+}

@@ -26,29 +26,45 @@ func (e *ExecError) Error() string { return e.Err.Error() }
 
 func (e *ExecError) Unwrap() error { return e.Err }
 
-// Exec becomes the command args, with the bottle's environment file merged over
-// the process's own. It returns, with an *ExecError, only on failure.
-func Exec(args []string) error {
-	return execWith(DefaultEnvFile, args, os.Environ(), syscall.Exec)
+// Program is a command as it is started: its file, arguments and environment.
+type Program struct {
+	Path      string
+	Argv, Env []string
 }
 
-func execWith(envFile string, args, environ []string, exec func(string, []string, []string) error) error {
-	if len(args) == 0 || args[0] == "" {
-		return &ExecError{codeNotFound, errors.New("no command given")}
+// Find looks the command argv up, with the bottle's environment file merged
+// over environ; bare leaves that file out. Its errors are *ExecError.
+func Find(argv, environ []string, bare bool) (*Program, error) {
+	if bare {
+		return find("", argv, environ)
 	}
-	records, err := loadEnv(envFile)
-	if err != nil {
-		return &ExecError{codeCannotRun, fmt.Errorf("environment of the bottle: %w", err)}
+	return find(DefaultEnvFile, argv, environ)
+}
+
+func find(envFile string, argv, environ []string) (*Program, error) {
+	if len(argv) == 0 || argv[0] == "" {
+		return nil, &ExecError{codeNotFound, errors.New("no command given")}
 	}
-	env := mergeEnv(environ, records)
-	path, err := findProgram(args[0], lookupEnv(env, "PATH"))
-	if err == nil {
-		if err = exec(path, args, env); errors.Is(err, fs.ErrNotExist) {
-			// The file was there a moment ago: what is missing is what runs it.
-			err = errors.New("its interpreter or loader does not exist")
+	var records []string
+	if envFile != "" {
+		var err error
+		if records, err = loadEnv(envFile); err != nil {
+			return nil, &ExecError{codeCannotRun, fmt.Errorf("environment of the bottle: %w", err)}
 		}
 	}
-	return startError(args[0], err)
+	p := &Program{Argv: argv, Env: mergeEnv(environ, records)}
+	var err error
+	p.Path, err = findProgram(argv[0], lookupEnv(p.Env, "PATH"))
+	return p, startError(argv[0], err)
+}
+
+// Failed is the *ExecError for a start that the kernel refused.
+func (p *Program) Failed(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		// The file was there a moment ago: what is missing is what runs it.
+		err = errors.New("its interpreter or loader does not exist")
+	}
+	return startError(p.Argv[0], err)
 }
 
 // startError keeps not found apart from not runnable.

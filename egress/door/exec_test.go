@@ -14,7 +14,10 @@ import (
 )
 
 func playExec() int {
-	err := execWith(os.Getenv("DOOR_TEST_ENV"), os.Args[1:], os.Environ(), syscall.Exec)
+	p, err := find(os.Getenv("DOOR_TEST_ENV"), os.Args[1:], os.Environ())
+	if err == nil {
+		err = p.Failed(syscall.Exec(p.Path, p.Argv, p.Env))
+	}
 	fmt.Fprintln(os.Stderr, err)
 	if e, ok := errors.AsType[*ExecError](err); ok {
 		return e.Code
@@ -85,12 +88,9 @@ func TestExecPassesOverTheWorkingDirectory(t *testing.T) {
 }
 
 func TestExecWithoutEnvFile(t *testing.T) {
-	var got []string
-	err := execWith("/no/such/env", []string{"/bin/sh"}, []string{"A=1"}, func(_ string, _, env []string) error {
-		got = env
-		return nil
-	})
-	if diff := cmp.Diff([]string{"A=1"}, got); err != nil || diff != "" {
+	got, err := find("/no/such/env", []string{"/bin/sh"}, []string{"A=1"})
+	want := &Program{Path: "/bin/sh", Argv: []string{"/bin/sh"}, Env: []string{"A=1"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -146,7 +146,7 @@ func TestExecDoesNotHangOnAnOddEnvFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{pipe, link, dir} {
-		err := execWith(file, []string{"/bin/sh"}, nil, func(string, []string, []string) error { return nil })
+		_, err := find(file, []string{"/bin/sh"}, nil)
 		if e, ok := errors.AsType[*ExecError](err); !ok || e.Code != codeCannotRun {
 			t.Errorf("%s: %v", file, err)
 		}

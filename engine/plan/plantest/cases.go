@@ -13,10 +13,15 @@ type Case struct {
 	Worlds      []plan.World
 	// Destroy plans the removal of these names instead; nil plans the desire.
 	Destroy []string
+	// Removal gives the reasons of a cleanup.
+	Removal map[spec.ID]plan.Reason
 }
 
 // Plan plans it.
 func (c Case) Plan() *plan.Plan {
+	if c.Removal != nil {
+		return plan.Removal(c.Worlds, func(o plan.Instance) plan.Reason { return c.Removal[o.ID] })
+	}
 	if c.Destroy != nil {
 		return plan.Destroy(c.Worlds, c.Desired.Scopes, c.Destroy)
 	}

@@ -90,6 +90,10 @@ func removals(t *table) {
 	t.on("not declared, its sidecar's name is taken", want([]desireEdit{pruning}), list(Running(dev, sidecarGone)), foreign("container", dev.ID.Sidecar()))
 	t.on("scaled down, a volume is another's", want([]desireEdit{declared("dev")}),
 		list(Running(dev, agentGone, sidecarGone)), foreign("volume", dev.ID.CAVolume()))
+	t.on("cleaned up", Desired(), append(list(Running(Spec("b", inRepo)), Running(Spec("half"), agentGone)), all[0]))
+	t.cases[len(t.cases)-1].Removal = map[spec.ID]plan.Reason{
+		Spec("b", inRepo).ID: plan.ScopeGone, Spec("half").ID: plan.HalfMade,
+	}
 	t.destroy("destroy all", []string{}, all)
 	t.destroy("destroy an agent", []string{"dev"}, all)
 	t.destroy("destroy an instance", []string{"dev_2"}, all)

@@ -115,12 +115,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	home, _ := os.UserHomeDir() // skills are then reported as missing
-	options := compile.Options{
-		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
-		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
-		Workspace: a.g.Workspace, Repo: sc.root, Hazards: a.hazards(),
-	}
+	options := a.compileOptions(sc)
 	specs, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
 	problems.Sort()
@@ -131,6 +126,15 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		fleet: fleet, specs: specs, state: st, scopes: sc, options: options,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
+}
+
+func (a *app) compileOptions(sc scopes) compile.Options {
+	home, _ := os.UserHomeDir() // skills are then reported as missing
+	return compile.Options{
+		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
+		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
+		Workspace: a.g.Workspace, Repo: sc.root, Hazards: a.hazards(),
+	}
 }
 
 // wanted are the agents that names on a command line mean; all without names.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/apply"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
@@ -75,12 +76,17 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	return p.execute(ctx, o)
 }
 
-// show prints the plan, except where only events are wanted.
+// show prints the plan: beside the events, where those go to standard output.
 func (c *applyCmd) show(p *planning) error {
-	if c.JSON && c.Yes {
+	switch {
+	case !c.JSON:
+		return p.print(false)
+	case c.Yes:
+		p.app.warn(p.plan.Notes)
 		return nil
 	}
-	return p.print(false)
+	p.app.warn(p.plan.Notes)
+	return view.Plan(p.app.stderr, p.plan, p.app.style(p.app.stderr))
 }
 
 func (c *applyCmd) options() executeOptions {

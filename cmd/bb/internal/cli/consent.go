@@ -19,10 +19,14 @@ func (p *planning) offerPruning(ctx context.Context, yes bool) error {
 	kept := map[string]spec.ID{}
 	var names []string
 	for _, c := range p.plan.Changes {
-		if c.Kept {
-			kept[c.ID.String()] = c.ID
-			names = append(names, c.ID.String())
+		if !c.Kept {
+			continue
 		}
+		name := c.ID.String()
+		if _, taken := kept[name]; taken {
+			name = c.ID.Name() // another scope's of the same name
+		}
+		kept[name], names = c.ID, append(names, name)
 	}
 	if yes || len(kept) == 0 || !isTerminal(p.app.stdin) {
 		return nil
@@ -116,7 +120,8 @@ func (p *planning) ends(ctx context.Context) error {
 func (p *planning) sessionsOf(ctx context.Context, c *plan.Change) (int, error) {
 	total := 0
 	for name, d := range p.drivers {
-		if name != c.Backend && !slices.Contains(c.Reasons, plan.BackendChanged) {
+		moves := c.Action == plan.Replace && slices.Contains(c.Reasons, plan.BackendChanged)
+		if name != c.Backend && !moves {
 			continue
 		}
 		n, err := d.Sessions(ctx, c.ID)

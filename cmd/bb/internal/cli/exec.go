@@ -7,8 +7,9 @@ import (
 )
 
 type execCmd struct {
-	Agent string   `arg:"" help:"The bottle, as bb ps names it."`
-	Argv  []string `arg:"" passthrough:"" help:"The command, after --."`
+	Terminal bool     `short:"t" help:"Run it on this terminal."`
+	Agent    string   `arg:"" help:"The bottle, as bb ps names it."`
+	Argv     []string `arg:"" passthrough:"" help:"The command, after --."`
 }
 
 // Run runs a command in a bottle and exits with its code.
@@ -20,9 +21,21 @@ func (c *execCmd) Run(ctx context.Context, a *app) error {
 	if len(argv) == 0 {
 		return exitError{exitFailed, "there is no command to run (bb exec AGENT -- COMMAND)"}
 	}
+	if c.Terminal {
+		if err := a.needsTerminal("bb exec -t", "leave -t out"); err != nil {
+			return err
+		}
+	}
 	p, o, err := a.instance(ctx, c.Agent)
 	if err != nil {
 		return err
+	}
+	if c.Terminal {
+		code, err := a.onTerminal(ctx, p.drivers[o.Backend], o.ID, backends.ExecRequest{Argv: argv})
+		if err != nil {
+			return err
+		}
+		return exitWith(code)
 	}
 	ctx, release := a.untilSignal(ctx)
 	defer release()

@@ -8,17 +8,21 @@ import (
 	"syscall"
 
 	"github.com/bot-bottle/bb/egress/door"
+	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/egress/sidecar"
 )
 
 // doorCmd is bb on the bottle's side: docs/contracts.md fixes these words.
 type doorCmd struct {
-	Init  struct{} `cmd:"" help:"Be the first process and serve the door."`
-	Env   struct{} `cmd:"" help:"Store the environment given on standard input."`
-	Probe struct{} `cmd:"" help:"Check that the door leads to a sidecar that enforces."`
-	Exec  struct {
-		Argv []string `arg:"" passthrough:"" help:"Command to become."`
-	} `cmd:"" help:"Become a command, with the stored environment."`
+	Init    struct{} `cmd:"" help:"Be the first process and serve the door."`
+	Env     struct{} `cmd:"" help:"Store the environment given on standard input."`
+	Probe   struct{} `cmd:"" help:"Check that the door leads to a sidecar that enforces."`
+	Session struct {
+		Name     string   `help:"Refuse to run beside another session of this name." placeholder:"NAME"`
+		Terminal string   `help:"Give the command a terminal." placeholder:"TYPE:ROWSxCOLS"`
+		Bare     bool     `help:"Leave the stored environment out."`
+		Argv     []string `arg:"" passthrough:"" help:"Command to run."`
+	} `cmd:"" help:"Run a command for a client that speaks frames on standard input and error."`
 	Pack struct {
 		Skip bool   `help:"Leave out what is refused."`
 		Path string `arg:"" help:"File or directory of the bottle."`
@@ -55,17 +59,8 @@ func (a *app) inside(ctx context.Context, command string) error {
 		return door.StoreEnv(a.stdin)
 	case "door probe":
 		return door.Probe(ctx)
-	case "door exec <argv>":
-		argv := a.g.Door.Exec.Argv
-		if len(argv) > 0 && argv[0] == "--" {
-			argv = argv[1:]
-		}
-		err := door.Exec(argv)
-		var failed *door.ExecError
-		if errors.As(err, &failed) {
-			return exitError{failed.Code, failed.Error()}
-		}
-		return err
+	case "door session <argv>":
+		return a.session()
 	case "door pack <path>":
 		o := a.g.Door.Pack
 		r, err := door.Pack(o.Path, door.Copy{Skip: o.Skip}, a.stdout)
@@ -88,4 +83,22 @@ func (a *app) inside(ctx context.Context, command string) error {
 		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
 	}
 	return errors.New("unknown command " + command)
+}
+
+// session says nothing on standard error: that is the client's.
+func (a *app) session() error {
+	o := a.g.Door.Session
+	terminal, err := session.ParseTerminal(o.Terminal)
+	if err != nil {
+		return err
+	}
+	argv := o.Argv
+	if len(argv) > 0 && argv[0] == "--" {
+		argv = argv[1:]
+	}
+	code, err := session.Serve(session.Options{Name: o.Name, Terminal: terminal, Bare: o.Bare}, argv)
+	if err != nil {
+		return err
+	}
+	return exitWith(code)
 }

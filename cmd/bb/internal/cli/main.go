@@ -52,6 +52,8 @@ type grammar struct {
 	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
 	Cleanup  cleanupCmd  `cmd:"" help:"Remove what bb made and nothing uses any more."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
+	Start    startCmd    `cmd:"" help:"Bring up a bottle of its own, attach to it, and remove it at the end."`
+	Attach   attachCmd   `cmd:"" help:"Put an agent's program in the foreground of this terminal."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a bottle."`
 	Cp       cpCmd       `cmd:"" help:"Copy files into a bottle or out of it."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/compile"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/engine/state"
+)
+
+type startCmd struct {
+	Agent       string        `arg:"" help:"The agent to start a bottle of."`
+	Yes         bool          `short:"y" help:"Do not ask."`
+	Keep        bool          `help:"Keep the bottle when its program ends."`
+	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
+}
+
+// Run brings up a bottle of its own beside the declared ones, attaches to it,
+// and removes it when its program ended well.
+func (c *startCmd) Run(ctx context.Context, a *app) error {
+	if err := a.needsTerminal("bb start", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
+		return err
+	}
+	p, err := a.planning([]string{c.Agent}, state.Open)
+	if err != nil {
+		return err
+	}
+	s, err := p.adHoc(c.Agent)
+	if err != nil {
+		return err
+	}
+	if err := p.alone(ctx, s); err != nil {
+		return err
+	}
+	a.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
+	if err := view.Plan(a.stdout, p.plan, a.style(a.stdout)); err != nil {
+		return err
+	}
+	if err := blocked(p.plan); err != nil {
+		return err
+	}
+	if _, err := p.allSecrets(); err != nil {
+		return err
+	}
+	if err := a.confirm(c.Yes, "Start it?"); err != nil {
+		return err
+	}
+	if err := p.execute(ctx, executeOptions{
+		operation: "start", wait: c.LockTimeout, quiet: true,
+		replan: func(ctx context.Context) error { return p.alone(ctx, s) },
+	}); err != nil {
+		return err
+	}
+	began := time.Now()
+	code, err := a.attach(ctx, p.drivers[s.Backend], s, s.ID, attachOptions{})
+	a.reportRisky(s, began)
+	if err != nil || code != 0 || c.Keep {
+		fmt.Fprintf(a.stderr, "%s is kept: bb attach %s goes on in it, bb destroy %s removes it\n", s.ID, s.ID, s.ID)
+		if err != nil {
+			return contextErr(ctx, err)
+		}
+		return exitWith(code)
+	}
+	return p.teardown(ctx, s.ID)
+}
+
+// adHoc is the spec of a new instance beside the declared ones.
+func (p *planning) adHoc(name string) (*spec.Spec, error) {
+	agent := p.fleet.Agent(name)
+	if agent == nil {
+		return nil, diag.Errorf("no agent %q", name) // planning has said so already
+	}
+	s, problems := compile.AdHoc(agent, p.options, newReplica())
+	return s, problems.Err()
+}
+
+// newReplica begins with a letter: declared replicas are numbers.
+func newReplica() string {
+	var random [2]byte
+	_, _ = rand.Read(random[:])
+	return "x" + hex.EncodeToString(random[:])
+}
+
+// alone plans one instance and nothing else.
+func (p *planning) alone(ctx context.Context, s *spec.Spec) error {
+	p.specs = []*spec.Spec{s}
+	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
+	if err != nil {
+		return err
+	}
+	desired := p.desired()
+	desired.Scopes, desired.Want = nil, nil // what else there is, is not looked at
+	p.plan = plan.Diff(desired, worlds)
+	for _, c := range p.plan.Changes {
+		*s = *c.Spec // with the directory that it works on
+	}
+	return p.workspaces()
+}
+
+// reportRisky lists what changed in a mounted workspace and runs on the host
+// when a tool opens it (attacks F3, F4).
+func (a *app) reportRisky(s *spec.Spec, began time.Time) {
+	w := s.Fixed.Workspace
+	if w.Mode != spec.WorkspaceMount {
+		return
+	}
+	if found, err := riskySince(w.Path, began); err == nil {
+		a.warnRisky(found)
+	}
+}
+
+// teardown removes one instance.
+func (p *planning) teardown(ctx context.Context, id spec.ID) error {
+	only := func(ctx context.Context) error {
+		if err := p.see(ctx, nil); err != nil {
+			return err
+		}
+		p.plan = plan.Removal(p.seen, func(o plan.Instance) plan.Reason {
+			if o.ID == id {
+				return plan.Requested
+			}
+			return ""
+		})
+		return nil
+	}
+	return p.execute(ctx, executeOptions{operation: "start", wait: time.Minute, quiet: true, replan: only})
+}
