@@ -95,7 +95,7 @@ func TestForeignSharedNetwork(t *testing.T) {
 
 // moveToOwnEngine brings a home to an engine of the test's own, with the
 // images that its bottles need: that engine reaches no network.
-func moveToOwnEngine(t *testing.T, h *home, agent string) *engine {
+func moveToOwnEngine(t testing.TB, h *home, agent string) *engine {
 	t.Helper()
 	h.must("apply", "-y")
 	images := []string{baseImage()}
@@ -111,7 +111,7 @@ func moveToOwnEngine(t *testing.T, h *home, agent string) *engine {
 
 // engine is a dockerd of the test's own, with its own socket and directory.
 type engine struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	host   string
 	starts int
@@ -119,7 +119,7 @@ type engine struct {
 	log    *os.File
 }
 
-func newEngine(t *testing.T) *engine {
+func newEngine(t testing.TB) *engine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("CI") == "" {

@@ -18,7 +18,7 @@ import (
 // home is one BB_HOME with bb to use it. Agents get unique names, so that
 // whatever is left on the engine is found by name.
 type home struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	id  string   // part of every name of this home
 	env []string // added to the environment of bb
@@ -26,7 +26,7 @@ type home struct {
 	ownEngine bool
 }
 
-func newHome(t *testing.T) *home {
+func newHome(t testing.TB) *home {
 	t.Helper()
 	h := &home{t: t, dir: t.TempDir(), id: random(4)}
 	for _, d := range []string{"bottles", "agents"} {
@@ -36,6 +36,14 @@ func newHome(t *testing.T) *home {
 	}
 	t.Cleanup(h.leaveNothing)
 	return h
+}
+
+// shellHome has two agents in bottles that need no outside.
+func shellHome(t testing.TB) (h *home, agents []string) {
+	t.Helper()
+	h = newHome(t)
+	h.bottle("closed", "agent_provider: {template: shell}")
+	return h, []string{h.agent("one", "closed", ""), h.agent("two", "closed", "")}
 }
 
 // leaveNothing destroys what the test made, and holds destroy to it.
@@ -87,7 +95,7 @@ func (r result) String() string {
 func (r result) all() string { return r.stdout + r.stderr }
 
 // says fails the test unless every text occurs in the output.
-func (r result) says(t *testing.T, texts ...string) {
+func (r result) says(t testing.TB, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(r.all(), text) {

@@ -67,25 +67,33 @@ func TestSidecarKilled(t *testing.T) {
 	}
 }
 
-// holding is a process inside a bottle that fetches again and again, with the
-// trust it read when it started.
-type holding struct {
+// buffer may be read while a program writes to it.
+type buffer struct {
 	mu  sync.Mutex
 	out bytes.Buffer
 }
 
-func (h *holding) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.out.Write(p)
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.Write(p)
 }
 
-// works reports whether it got an answer since it was last told to forget.
-func (h *holding) works() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return bytes.Contains(h.out.Bytes(), []byte(`"out":true`))
+// bytes is what was written since the last time that it was emptied.
+func (b *buffer) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.out.Bytes())
 }
+
+func (b *buffer) String() string { return string(b.bytes()) }
+
+// holding is the output of a process inside a bottle that fetches again and
+// again, with the trust it read when it started.
+type holding struct{ buffer }
+
+// works reports whether it got an answer since it was last told to forget.
+func (h *holding) works() bool { return bytes.Contains(h.bytes(), []byte(`"out":true`)) }
 
 func (h *holding) forget() {
 	h.mu.Lock()
