@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -288,7 +289,9 @@ func (l *link) forward(r *http.Request, c call) error {
 		if err != nil {
 			return err
 		}
-		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		if r.Body = http.NoBody; len(body) > 0 {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		l.p.wire.sent(l.number, c, r, body)
 	}
 	return r.Write(l.engine)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -220,26 +221,57 @@ func afterFailedApply(w *stage, a act, when string) {
 	}
 }
 
+// TestFirstApply tries the steps that only the first apply on an engine has:
+// filling the binary's volume and making the network, for all that come later.
+func TestFirstApply(t *testing.T) {
+	t.Parallel()
+	h, agents := shellHome(t)
+	e := moveToOwnEngine(t, h, agents[0])
+	w := &stage{home: h, view: viewEngine(t, e.host), proxy: newEngineProxy(t, e.host), planted: &bystanders{}}
+	w.env = append(w.env, "E2E_TOKEN=token-"+random(16), "E2E_VALUE=value-"+random(8))
+	w.agents = agents
+	w.edit(true)
+	w.must("apply", "-y") // its image is not among those that were brought along
+	first := []act{{"first apply", []string{"apply", "-y"}, func(w *stage) { w.destroyed(); forgetShared(w.t, e) }, []string{"apply", "-y"}}}
+	faults := []fault{{do: kill}, {do: kill, after: true}, {do: cut, after: true}}
+	tryOn(w, first, func(all []point) []point {
+		// The shared part comes first; the rest is tried on the shared engine.
+		shared := slices.DeleteFunc(all, func(p point) bool { return p.fault.step > 8 })
+		return sample(t, shared, 3)
+	}, faults, func(*stage, act, result, string) {})
+}
+
 // tryAll brings every fault to every step of every act, or a sample of n.
 func tryAll(t *testing.T, n int, faults []fault, check func(w *stage, a act, r result, when string)) {
 	t.Helper()
-	w := newStage(t)
-	type point struct {
-		act   act
-		fault fault
-		step  call
-	}
+	tryOn(newStage(t), acts, sampled(t, n), faults, check)
+}
+
+// sampled is a choice among points for a test that cannot afford them all.
+func sampled(t *testing.T, n int) func([]point) []point {
+	return func(all []point) []point { return sample(t, all, n) }
+}
+
+// point is one fault at one step of one act.
+type point struct {
+	act   act
+	fault fault
+}
+
+// tryOn brings faults to the steps of acts, on a stage that is there.
+func tryOn(w *stage, acts []act, choose func([]point) []point, faults []fault, check func(w *stage, a act, r result, when string)) {
+	w.t.Helper()
 	var all []point
 	for _, a := range acts {
 		for _, step := range w.steps(a) {
 			for _, f := range faults {
 				f.step = step.Step
-				all = append(all, point{a, f, step})
+				all = append(all, point{a, f})
 			}
 		}
 	}
 	missed := 0
-	chosen := sample(t, all, n)
+	chosen := choose(all)
 	for _, p := range chosen {
 		p.act.begin(w)
 		w.proxy.arm(p.fault)
@@ -257,9 +289,9 @@ func tryAll(t *testing.T, n int, faults []fault, check func(w *stage, a act, r r
 	}
 	w.destroyed()
 	if missed > len(chosen)/4 {
-		t.Errorf("%d of %d faults never came to pass", missed, len(chosen))
+		w.t.Errorf("%d of %d faults never came to pass", missed, len(chosen))
 	}
-	t.Logf("%d points, %d of them not met", len(chosen), missed)
+	w.t.Logf("%d points, %d of them not met", len(chosen), missed)
 }
 
 // at is the call of a step, as it was this time.

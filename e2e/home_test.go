@@ -86,6 +86,7 @@ type result struct {
 	args           []string
 	code           int
 	stdout, stderr string
+	peak           int64 // bytes of memory
 }
 
 func (r result) String() string {
@@ -131,6 +132,7 @@ func (h *home) runWith(stdin string, args ...string) result {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
 	r := result{args: args, code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+	r.peak = peakOf(cmd.ProcessState.SysUsage())
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		h.t.Fatalf("%v: %s", err, r)
 	}

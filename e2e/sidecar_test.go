@@ -101,11 +101,11 @@ func (h *holding) forget() {
 	h.out.Reset()
 }
 
-func startHolding(t *testing.T, h *home, agent, probe, address string) *holding {
+func startHolding(t testing.TB, h *home, agent, probe string, args ...string) *holding {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	held := &holding{}
-	cmd := h.command(ctx, "exec", agent, "--", probe, "hold", "-for", "3m", address)
+	cmd := h.command(ctx, append([]string{"exec", agent, "--", probe, "hold", "-for", "3m"}, args...)...)
 	cmd.Stdout, cmd.Stderr = held, held
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -89,9 +89,10 @@ func (u *upstream) turns() int {
 type attempt struct {
 	Attempt, Target, Detail string
 	Out                     bool
+	At                      int64 // nanoseconds since 1970, where it matters
 }
 
-func parse(t *testing.T, out string) []attempt {
+func parse(t testing.TB, out string) []attempt {
 	t.Helper()
 	var all []attempt
 	for line := range strings.Lines(out) {
