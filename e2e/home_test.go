@@ -86,7 +86,8 @@ type result struct {
 	args           []string
 	code           int
 	stdout, stderr string
-	peak           int64 // bytes of memory
+	peak           int64         // bytes of memory
+	cpu            time.Duration // of bb itself
 }
 
 func (r result) String() string {
@@ -132,7 +133,7 @@ func (h *home) runWith(stdin string, args ...string) result {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
 	r := result{args: args, code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
-	r.peak = peakOf(cmd.ProcessState.SysUsage())
+	r.peak, r.cpu = peakOf(cmd.ProcessState.SysUsage()), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		h.t.Fatalf("%v: %s", err, r)
 	}
