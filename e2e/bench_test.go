@@ -35,7 +35,7 @@ func shellFleet(b testing.TB, n int) (*home, string) {
 
 // BenchmarkApply compares bb with a program that sends the same calls to the
 // engine, uploads and execs included, and does not think: for each bottle one
-// after the other, as many bottles at once as bb has operations.
+// after the other, as many at once as bb has operations.
 func BenchmarkApply(b *testing.B) {
 	const parallel, rounds = 4, 3
 	for _, n := range []int{1, 5, 10, 20} {

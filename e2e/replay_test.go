@@ -184,17 +184,22 @@ func newPlayer(t testing.TB, host string) *player {
 	return p
 }
 
-// play runs the sequences of bottles side by side, so many at once.
+// play runs the sequences of bottles side by side, so many requests at once:
+// whole bottles one after the other would leave slots empty at the end.
 func (p *player) play(s script, parallel int) error {
 	for _, group := range s.before {
 		if err := each(group, len(group), func(x *exchange) error { return p.send(x, nil) }); err != nil {
 			return err
 		}
 	}
-	return each(s.bottles, parallel, func(sequence []*exchange) error {
+	slots := make(chan struct{}, parallel)
+	return each(s.bottles, len(s.bottles), func(sequence []*exchange) error {
 		ids := map[string]string{}
 		for _, x := range sequence {
-			if err := p.send(x, ids); err != nil {
+			slots <- struct{}{}
+			err := p.send(x, ids)
+			<-slots
+			if err != nil {
 				return err
 			}
 		}
