@@ -11,7 +11,10 @@ TESTFLAGS ?= -p 2 -timeout 20m -count=1
 GOLANGCI_VERSION = v2.15.0
 GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)
 
-.PHONY: all build test lint fmt demo bench fuzz cross engine base-image clean
+# What a soak takes: hours on a slow machine, all of them in e2e.
+SOAKTIME ?= 8h
+
+.PHONY: all build test soak lint fmt demo bench fuzz cross engine base-image clean
 
 all: build
 
@@ -23,6 +26,11 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/toolchain race
 	@hack/engine
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
+
+soak: ## the long tests: every step of an apply killed, 500 create/destroy loops
+	@hack/toolchain
+	@hack/engine
+	BB_SOAK=1 hack/with-build-ca go test -v -count=1 -timeout $(SOAKTIME) ./e2e -run '^(TestKilledAtEveryStep|TestRefusedAtEveryStep|TestFirstApply|TestCreateAndDestroyAgain|TestTwo|TestApplyAndDestroy|TestEngine|TestFullDisk|TestRouteChanges)'
 
 lint: $(GOLANGCI) ## format, linters, import rules, shell scripts
 	$(GOLANGCI) fmt --diff

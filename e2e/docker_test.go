@@ -9,7 +9,7 @@ import (
 
 // docker runs the engine's own command line: what it says is independent of
 // the client that bb uses.
-func docker(t *testing.T, args ...string) string {
+func docker(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := command("docker", args...)
 	if err != nil {
@@ -20,7 +20,7 @@ func docker(t *testing.T, args ...string) string {
 
 // resources lists everything on the engine whose name contains text: it is
 // how a test finds what belongs to its agents, whose names are unique.
-func resources(t *testing.T, text string) []string {
+func resources(t testing.TB, text string) []string {
 	t.Helper()
 	var found []string
 	for kind, list := range map[string][]string{
@@ -38,7 +38,7 @@ func resources(t *testing.T, text string) []string {
 }
 
 // containerOf is the full name of an agent's container, or of its sidecar's.
-func containerOf(t *testing.T, agent string, sidecar bool) string {
+func containerOf(t testing.TB, agent string, sidecar bool) string {
 	t.Helper()
 	for name := range strings.Lines(docker(t, "ps", "-a", "--format", "{{.Names}}")) {
 		name = strings.TrimSpace(name)
@@ -50,14 +50,14 @@ func containerOf(t *testing.T, agent string, sidecar bool) string {
 	return ""
 }
 
-func containerID(t *testing.T, name string) string {
+func containerID(t testing.TB, name string) string {
 	t.Helper()
 	return docker(t, "inspect", "--format", "{{.Id}}", name)
 }
 
 // network makes a network that is gone after the test, and returns its subnet
 // and the address of its gateway on the host.
-func network(t *testing.T, name string) (subnet, gateway string) {
+func network(t testing.TB, name string) (subnet, gateway string) {
 	t.Helper()
 	docker(t, "network", "create", name)
 	t.Cleanup(func() {
@@ -72,14 +72,14 @@ func network(t *testing.T, name string) (subnet, gateway string) {
 }
 
 // container starts one that is gone after the test.
-func container(t *testing.T, name string, args ...string) {
+func container(t testing.TB, name string, args ...string) {
 	t.Helper()
 	t.Cleanup(func() { command("docker", "rm", "-f", "-v", name) }) //nolint:errcheck // gone already
 	docker(t, append([]string{"run", "-d", "--name", name}, args...)...)
 }
 
 // eventually waits until ok, and fails the test with what if it never is.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if ok() {
@@ -93,7 +93,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // keeps for the next one: nobody will use them again after these tests.
 var shared sync.Map
 
-func rememberShared(t *testing.T, id string) {
+func rememberShared(t testing.TB, id string) {
 	t.Helper()
 	for _, r := range resources(t, id) {
 		name, ok := strings.CutPrefix(r, "container ")

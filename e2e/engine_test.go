@@ -95,7 +95,7 @@ func TestForeignSharedNetwork(t *testing.T) {
 
 // moveToOwnEngine brings a home to an engine of the test's own, with the
 // images that its bottles need: that engine reaches no network.
-func moveToOwnEngine(t *testing.T, h *home, agent string) *engine {
+func moveToOwnEngine(t testing.TB, h *home, agent string) *engine {
 	t.Helper()
 	return moveTo(t, h, agent, func() *engine { return newEngine(t) })
 }
@@ -116,7 +116,7 @@ func moveTo(t *testing.T, h *home, agent string, start func() *engine) *engine {
 
 // engine is a dockerd of the test's own, with its own socket and directory.
 type engine struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	host   string
 	starts int
@@ -128,7 +128,7 @@ type engine struct {
 	listener *os.File
 }
 
-func newEngine(t *testing.T) *engine {
+func newEngine(t testing.TB) *engine {
 	t.Helper()
 	return newEngineOn(t, nil)
 }

@@ -18,7 +18,7 @@ import (
 // home is one BB_HOME with bb to use it. Agents get unique names, so that
 // whatever is left on the engine is found by name.
 type home struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	id  string   // part of every name of this home
 	env []string // added to the environment of bb
@@ -26,7 +26,7 @@ type home struct {
 	ownEngine bool
 }
 
-func newHome(t *testing.T) *home {
+func newHome(t testing.TB) *home {
 	t.Helper()
 	h := &home{t: t, dir: t.TempDir(), id: random(4)}
 	for _, d := range []string{"bottles", "agents"} {
@@ -36,6 +36,14 @@ func newHome(t *testing.T) *home {
 	}
 	t.Cleanup(h.leaveNothing)
 	return h
+}
+
+// shellHome has two agents in bottles that need no outside.
+func shellHome(t testing.TB) (h *home, agents []string) {
+	t.Helper()
+	h = newHome(t)
+	h.bottle("closed", "agent_provider: {template: shell}")
+	return h, []string{h.agent("one", "closed", ""), h.agent("two", "closed", "")}
 }
 
 // leaveNothing destroys what the test made, and holds destroy to it.
@@ -78,6 +86,8 @@ type result struct {
 	args           []string
 	code           int
 	stdout, stderr string
+	peak           int64         // bytes of memory
+	cpu            time.Duration // of bb itself
 }
 
 func (r result) String() string {
@@ -87,7 +97,7 @@ func (r result) String() string {
 func (r result) all() string { return r.stdout + r.stderr }
 
 // says fails the test unless every text occurs in the output.
-func (r result) says(t *testing.T, texts ...string) {
+func (r result) says(t testing.TB, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(r.all(), text) {
@@ -123,6 +133,7 @@ func (h *home) runWith(stdin string, args ...string) result {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := cmd.Run()
 	r := result{args: args, code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+	r.peak, r.cpu = peakOf(cmd.ProcessState.SysUsage()), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
 		h.t.Fatalf("%v: %s", err, r)
 	}

@@ -67,25 +67,33 @@ func TestSidecarKilled(t *testing.T) {
 	}
 }
 
-// holding is a process inside a bottle that fetches again and again, with the
-// trust it read when it started.
-type holding struct {
+// buffer may be read while a program writes to it.
+type buffer struct {
 	mu  sync.Mutex
 	out bytes.Buffer
 }
 
-func (h *holding) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.out.Write(p)
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.out.Write(p)
 }
 
-// works reports whether it got an answer since it was last told to forget.
-func (h *holding) works() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return bytes.Contains(h.out.Bytes(), []byte(`"out":true`))
+// bytes is what was written since the last time that it was emptied.
+func (b *buffer) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.out.Bytes())
 }
+
+func (b *buffer) String() string { return string(b.bytes()) }
+
+// holding is the output of a process inside a bottle that fetches again and
+// again, with the trust it read when it started.
+type holding struct{ buffer }
+
+// works reports whether it got an answer since it was last told to forget.
+func (h *holding) works() bool { return bytes.Contains(h.bytes(), []byte(`"out":true`)) }
 
 func (h *holding) forget() {
 	h.mu.Lock()
@@ -93,11 +101,11 @@ func (h *holding) forget() {
 	h.out.Reset()
 }
 
-func startHolding(t *testing.T, h *home, agent, probe, address string) *holding {
+func startHolding(t testing.TB, h *home, agent, probe string, args ...string) *holding {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	held := &holding{}
-	cmd := h.command(ctx, "exec", agent, "--", probe, "hold", "-for", "3m", address)
+	cmd := h.command(ctx, append([]string{"exec", agent, "--", probe, "hold", "-for", "3m"}, args...)...)
 	cmd.Stdout, cmd.Stderr = held, held
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

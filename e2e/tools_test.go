@@ -12,7 +12,7 @@ import (
 
 // upstream is the outside in a container, on the network a sidecar is put on.
 type upstream struct {
-	t       *testing.T
+	t       testing.TB
 	name    string
 	network string
 	subnet  string
@@ -27,7 +27,7 @@ type seen struct {
 	Header                            map[string][]string
 }
 
-func newUpstream(t *testing.T, names ...string) *upstream {
+func newUpstream(t testing.TB, names ...string) *upstream {
 	t.Helper()
 	u := &upstream{t: t, name: "outside-" + random(4), ca: filepath.Join(t.TempDir(), "ca.pem")}
 	u.network = u.name
@@ -89,9 +89,10 @@ func (u *upstream) turns() int {
 type attempt struct {
 	Attempt, Target, Detail string
 	Out                     bool
+	At                      int64 // nanoseconds since 1970, where it matters
 }
 
-func parse(t *testing.T, out string) []attempt {
+func parse(t testing.TB, out string) []attempt {
 	t.Helper()
 	var all []attempt
 	for line := range strings.Lines(out) {
@@ -105,7 +106,7 @@ func parse(t *testing.T, out string) []attempt {
 }
 
 // push puts a program into a running bottle, as its user.
-func push(t *testing.T, containerName, file string) string {
+func push(t testing.TB, containerName, file string) string {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -22,9 +21,6 @@ import (
 func binVolume(b binary) string { return "bb-bin-" + b.digest }
 func binMarker(b binary) string { return binVolume(b) + fullSuffix }
 func binFiller(b binary) string { return binVolume(b) + fillSuffix }
-
-// staleFiller is how old a filler is that nobody works with any more.
-const staleFiller = 2 * time.Minute
 
 // ensureBinary makes and fills the volume, through a container that never
 // starts: the engine may be on another machine.
@@ -109,60 +105,12 @@ func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 	return nil
 }
 
-// claimFiller creates the container that fills; its name is the lock among
-// all users of the engine. One that a killed bb left behind is removed.
+// claimFiller creates the container that fills.
 func (d *Driver) claimFiller(ctx context.Context, b binary) (id string, err error) {
-	name := binFiller(b)
-	config := &container.Config{Image: d.opts.BaseImage, Cmd: []string{"true"}, Labels: d.shared(spec.RoleBinary)}
-	host := &container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{
+	return d.claim(ctx, binFiller(b), spec.RoleBinary, []mount.Mount{{
 		Type: mount.TypeVolume, Source: binVolume(b), Target: "/bb/bin",
 		VolumeOptions: &mount.VolumeOptions{NoCopy: true},
-	}}}
-	for {
-		created, err := d.engine.ContainerCreate(ctx, config, host, nil, nil, name)
-		if err == nil {
-			return created.ID, nil
-		}
-		if !errdefs.IsConflict(err) {
-			return "", d.wrap(err, "create container %s", name)
-		}
-		if err := d.waitForFiller(ctx, name); err != nil {
-			return "", err
-		}
-		if full, err := d.binaryReady(ctx, b); err != nil || full {
-			return "", err
-		}
-	}
-}
-
-// waitForFiller returns when the container is gone, or was stale and removed.
-func (d *Driver) waitForFiller(ctx context.Context, name string) error {
-	for {
-		c, err := d.engine.ContainerInspect(ctx, name)
-		switch {
-		case errdefs.IsNotFound(err):
-			return nil
-		case err != nil:
-			return d.wrap(err, "container %s", name)
-		case !isBinary(c.Config.Labels):
-			return foreign("container", name)
-		}
-		created, err := time.Parse(time.RFC3339Nano, c.Created)
-		// Of our own owner nobody else works: the caller holds the lock.
-		ours := c.Config.Labels[spec.LabelOwner] == d.opts.Owner
-		if ours || err != nil || time.Since(created) > staleFiller {
-			err := d.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
-			if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
-				err = nil // being removed
-			}
-			if err != nil {
-				return d.wrap(err, "container %s", name)
-			}
-		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
-	}
+	}}, func() (bool, error) { return d.binaryReady(ctx, b) })
 }
 
 func (d *Driver) fill(ctx context.Context, filler string) error {
@@ -187,13 +135,4 @@ func (d *Driver) fill(ctx context.Context, filler string) error {
 	err = d.engine.CopyToContainer(ctx, filler, "/bb/bin", r, container.CopyToContainerOptions{})
 	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
 	return err
-}
-
-func sleep(ctx context.Context, t time.Duration) error {
-	select {
-	case <-time.After(t):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -58,6 +58,9 @@ func (d *Driver) build(ctx context.Context, j buildJob) error {
 	case engineGone(err):
 		return d.wrap(err, "build %s", j.tag)
 	}
+	if said := output.String(); diskFull(err.Error()) || diskFull(said) {
+		return d.fullDisk("build "+j.tag, said)
+	}
 	text := fmt.Sprintf("build %s: %s", j.tag, tidy(err.Error()))
 	if said := output.String(); said != "" {
 		text += "; the build's last lines:\n" + said

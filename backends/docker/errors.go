@@ -36,6 +36,8 @@ func (d *Driver) wrap(err error, format string, args ...any) error {
 		}
 		return diag.Errorf("%s: the docker engine at %s went away", what, d.at).
 			WithHint("start it and run the same command again: bb finishes what was begun")
+	case diskFull(err.Error()):
+		return d.fullDisk(what, "")
 	}
 	return &callError{what: what, cause: err}
 }

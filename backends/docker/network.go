@@ -2,9 +2,11 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 
@@ -34,30 +36,36 @@ func lowest(list []network.Summary, name string) network.Summary {
 	return slices.MinFunc(list, func(a, b network.Summary) int { return strings.Compare(a.ID, b.ID) })
 }
 
+// networkMaker is the container that claims the making of the network.
+const networkMaker = SharedNetwork + "_make"
+
 // ensureNetwork makes the shared network unless one of its name exists, be it
-// another's. The caller holds the user's lock.
+// another's. The caller holds the user's lock. Users of one engine share no
+// lock of a file, and the engine accepts two networks of one name but then
+// starts no container on either: so the making itself is claimed.
 func (d *Driver) ensureNetwork(ctx context.Context) error {
-	found, err := d.findNetwork(ctx, SharedNetwork)
-	if err != nil || found.ID != "" {
+	found := func() (bool, error) {
+		n, err := d.findNetwork(ctx, SharedNetwork)
+		return n.ID != "", err
+	}
+	if ok, err := found(); err != nil || ok {
 		return err
 	}
-	made, err := d.engine.NetworkCreate(ctx, SharedNetwork, network.CreateOptions{
-		Driver: "bridge",
-		Labels: d.shared(spec.RoleNetwork),
-		// Sidecars are no servers and no neighbours of each other.
-		Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"},
-	})
-	if err != nil {
-		return d.wrap(err, "create network %s", SharedNetwork)
+	maker, err := d.claim(ctx, networkMaker, spec.RoleNetwork, nil, found)
+	if err != nil || maker == "" {
+		return err // "": another process has made it meanwhile
 	}
-	// Another user of the engine may have made one in the meantime.
-	if found, err = d.findNetwork(ctx, SharedNetwork); err != nil {
-		return err
+	ok, err := found() // as it is now that nobody else makes one
+	if err == nil && !ok {
+		_, err = d.engine.NetworkCreate(ctx, SharedNetwork, network.CreateOptions{
+			Driver: "bridge",
+			Labels: d.shared(spec.RoleNetwork),
+			// Sidecars are no servers and no neighbours of each other.
+			Options: map[string]string{"com.docker.network.bridge.enable_icc": "false"},
+		})
 	}
-	if found.ID != made.ID {
-		return d.wrap(d.engine.NetworkRemove(ctx, made.ID), "remove the second network %s", SharedNetwork)
-	}
-	return nil
+	removed := d.engine.ContainerRemove(context.WithoutCancel(ctx), maker, container.RemoveOptions{Force: true})
+	return errors.Join(d.wrap(err, "create network %s", SharedNetwork), d.wrap(removed, "container %s", networkMaker))
 }
 
 // outerNetwork resolves the network of a sidecar to its id.

@@ -136,15 +136,15 @@ func (d *Driver) inAgent(ctx context.Context, s *spec.Spec, agent, what string, 
 	defer cancel()
 	res, err := d.session(bounded, agent, session.Options{Bare: true}, nil, c)
 	if bounded.Err() != nil && ctx.Err() == nil {
-		return diag.Errorf("%s: %s: no end after %s", s.ID, what, d.patience).
+		return diag.Errorf("%s: no end after %s", what, d.patience).
 			WithHint("something in the bottle holds it up; 'bb destroy %s' and apply again if that is not meant", s.ID)
 	}
 	if err != nil {
-		return d.wrap(err, "%s: %s", s.ID, what)
+		return d.wrap(err, "%s", what)
 	}
 	if res.code != 0 && res.code != tolerated {
 		said := lastLines(res.stderr+res.stdout, 3)
-		return diag.Errorf("%s: %s: exit code %d: %s", s.ID, what, res.code, said)
+		return diag.Errorf("%s: exit code %d: %s", what, res.code, said)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type result struct {
 	Target  string `json:"target,omitempty"`
 	Out     bool   `json:"out"`
 	Detail  string `json:"detail,omitempty"`
+	At      int64  `json:"at,omitempty"` // nanoseconds since 1970
 }
 
 var printing sync.Mutex
@@ -55,7 +56,7 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 const usage = `probe escape [-tcp ADDR:PORT] [-udp ADDR:PORT] [-dns NAME]   everything that could get out
 probe grep [-root DIR] < VALUE                                  look for a value everywhere
 probe sniff -marker TEXT [-for 10s]                             print packets that carry a text
-probe hold [-for 60s] URL                                       fetch again and again, in one process
+probe hold [-for 60s] [-every 5ms] [-once] URL                  fetch again and again, in one process
 probe kill PID                                                  SIGKILL, from a container that sees the host's processes
 probe sleep                                                     do nothing
 `
@@ -72,6 +73,8 @@ func main() {
 	flags.Var(&names, "dns", "a `NAME` to resolve")
 	flags.Var(&markers, "marker", "a `TEXT` to look for in packets")
 	limit := flags.Duration("for", time.Minute, "how long")
+	every := flags.Duration("every", slow, "how often")
+	once := flags.Bool("once", false, "end at the first answer that came through")
 	root := flags.String("root", "/", "search files below this `DIR`")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		os.Exit(2)
@@ -87,7 +90,7 @@ func main() {
 	case "sniff":
 		sniff(markers, *limit)
 	case "hold":
-		hold(flags.Arg(0), *limit)
+		hold(flags.Arg(0), *limit, *every, *once)
 	case "kill":
 		kill(flags.Arg(0))
 	case "sleep":
