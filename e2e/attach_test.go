@@ -20,7 +20,7 @@ import (
 
 // screen is a bb in the foreground of a real terminal.
 type screen struct {
-	t            *testing.T
+	t            testing.TB
 	cmd          *exec.Cmd
 	master, line *os.File
 	before       *term.State

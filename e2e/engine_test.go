@@ -100,7 +100,7 @@ func moveToOwnEngine(t testing.TB, h *home, agent string) *engine {
 	return moveTo(t, h, agent, func() *engine { return newEngine(t) })
 }
 
-func moveTo(t *testing.T, h *home, agent string, start func() *engine) *engine {
+func moveTo(t testing.TB, h *home, agent string, start func() *engine) *engine {
 	t.Helper()
 	h.must("apply", "-y")
 	images := []string{baseImage()}
@@ -133,7 +133,7 @@ func newEngine(t testing.TB) *engine {
 	return newEngineOn(t, nil)
 }
 
-func newEngineOn(t *testing.T, listener *os.File, args ...string) *engine {
+func newEngineOn(t testing.TB, listener *os.File, args ...string) *engine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		if os.Getenv("CI") == "" {

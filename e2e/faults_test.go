@@ -10,10 +10,10 @@ import (
 // What apply does not do yet: each is asserted as soon as its word is true.
 const (
 	// A half-created instance is removed again after a failure.
-	failedApplyTidiesUp = false
+	failedApplyTidiesUp = true
 	// An agent that was started, and not handed its ${VAR} values because bb
 	// died, gets them by the next apply.
-	repairGivesValues = false
+	repairGivesValues = true
 )
 
 // act is one command whose every step is tried, on two bottles that have all

@@ -75,7 +75,7 @@ type suite struct {
 }
 
 // all are the live parts that a whole document claims.
-var all = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
+var all = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
 
 type step struct {
 	name string

@@ -17,7 +17,7 @@ func diskFull(text string) bool {
 
 // fullDisk is the error for it. more is what was said at the time, or "".
 func (d *Driver) fullDisk(what, more string) error {
-	text := what + ": the disk of the engine at " + d.engine.DaemonHost() + " is full (no space left on device)"
+	text := what + ": the disk of the engine at " + d.at.String() + " is full (no space left on device)"
 	if more != "" {
 		text += "; the last lines:\n" + more
 	}

@@ -58,11 +58,17 @@ func (s stock) orphans() []backends.Orphan {
 	return out
 }
 
-// isFiller reports whether x is a filler of ours that nobody works with.
+// isFiller reports whether x is a claim of ours that nobody works under.
 func (s stock) isFiller(x container.Summary) bool {
-	return len(x.Names) == 1 && fillerNames.MatchString(trimName(x.Names[0])) && s.ours(x.Labels, spec.RoleBinary) &&
+	if len(x.Names) != 1 {
+		return false
+	}
+	name := trimName(x.Names[0])
+	fills := fillerNames.MatchString(name) && s.ours(x.Labels, spec.RoleBinary)
+	makes := name == networkMaker && s.ours(x.Labels, spec.RoleNetwork)
+	return (fills || makes) &&
 		(x.State == container.StateCreated || x.State == container.StateExited) &&
-		s.now.Sub(time.Unix(x.Created, 0)) > staleFiller
+		s.now.Sub(time.Unix(x.Created, 0)) > staleClaim
 }
 
 func (s stock) fillers() []backends.Orphan {

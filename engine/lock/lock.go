@@ -78,11 +78,15 @@ func writeAt(f *os.File, b []byte) error {
 	return err
 }
 
-// readHolder is for the message only: half-written is as good as unknown.
+// readHolder is for the message only. A holder writes a moment after it has
+// the lock: what is not there yet is looked for once more.
 func readHolder(path string) Holder {
-	h := Holder{Operation: "unknown"}
-	if b, err := os.ReadFile(path); err == nil {
-		_ = json.Unmarshal(b, &h)
+	h := Holder{Operation: "a command that has just begun", Since: time.Now()}
+	for range 2 {
+		if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &h) == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	return h
 }

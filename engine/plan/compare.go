@@ -16,6 +16,7 @@ var partReasons = []struct {
 	{spec.PartIdentity, IdentityChanged},
 	{spec.PartPrompt, PromptChanged},
 	{spec.PartSkills, SkillsChanged},
+	{spec.PartEnv, EnvMissing},
 }
 
 // compare decides about one desired instance. The strongest action wins:
@@ -115,9 +116,14 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 func compareParts(c *Change, o *Instance) {
 	want := c.Spec.LiveHashes()
 	for _, p := range partReasons {
+		if p.part == spec.PartEnv && slices.Contains(c.Reasons, SpecChanged) {
+			continue // its successor gets what it should have
+		}
 		if want[p.part] != o.State.Live[p.part] {
 			c.Reasons = append(c.Reasons, p.reason)
-			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
+			if p.part != spec.PartEnv { // it has no value to differ in
+				c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
+			}
 		}
 	}
 }

@@ -93,10 +93,9 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 		ready = s.node(withOp(n, OpRemoveAgent), ready, image)
 	}
 	pending := provisioned(c, o)
-	inside := pending != nil || c.Spec.HasSecretEnv()
 	configure := withOp(n, OpConfigure)
 	configure.Parts = allParts
-	if inside {
+	if pending != nil {
 		configure.Parts = []string{spec.PartEgress} // the rest is claimed when it is done
 	}
 	ready = s.node(configure, ready)
@@ -104,7 +103,7 @@ func (s *scheduler) bringUp(c *Change, o *Instance, elsewhere []Instance) {
 		ready = s.node(withOp(n, OpCreateAgent), ready, image)
 	}
 	ready = s.node(withOp(n, OpStartAgent), ready)
-	if inside {
+	if pending != nil {
 		s.provision(n, pending, ready)
 	}
 }
@@ -162,7 +161,7 @@ func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string
 	return last
 }
 
-var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
+var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
 
 // provisioned lists the parts that need a command in an agent that is about to
 // start: files are placed before it does. One that starts again still has what
@@ -175,7 +174,8 @@ func provisioned(c *Change, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		if p == spec.PartIdentity && want[p] != "" || want[p] == "" && have[p] != "" {
+		inside := p == spec.PartIdentity || p == spec.PartEnv
+		if inside && want[p] != "" || want[p] == "" && have[p] != "" {
 			parts = append(parts, p)
 		}
 	}
@@ -183,7 +183,9 @@ func provisioned(c *Change, o *Instance) []string {
 }
 
 // changedInside lists the parts inside a running agent that differ from what
-// its sidecar claims as done; all declared ones when it claims nothing.
+// its sidecar claims as done; all declared ones when it claims nothing. But an
+// agent that runs has its secret environment, unless the sidecar says not yet:
+// a person may be needed to give it again.
 func changedInside(s *spec.Spec, o *Instance) []string {
 	want := s.LiveHashes()
 	var have map[string]string
@@ -192,7 +194,7 @@ func changedInside(s *spec.Spec, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		if want[p] != have[p] {
+		if want[p] != have[p] && (p != spec.PartEnv || configured(o)) {
 			parts = append(parts, p)
 		}
 	}

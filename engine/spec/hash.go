@@ -65,6 +65,10 @@ func (s *Spec) LiveHashes() map[string]string {
 			UpstreamCA string
 		}{routes, l.Tokens, l.UpstreamCA})),
 	}
+	if s.HasSecretEnv() {
+		secret := slices.DeleteFunc(slices.Clone(s.Fixed.Env), func(e Env) bool { return !e.Secret() })
+		out[PartEnv] = hash(canonical(secret))
+	}
 	if l.GitUser.Name != "" || l.GitUser.Email != "" {
 		out[PartIdentity] = hash(canonical([]string{l.GitUser.Name, l.GitUser.Email}))
 	}

@@ -162,6 +162,8 @@ const (
 	PartIdentity = "identity"
 	PartPrompt   = "prompt"
 	PartSkills   = "skills"
+	// PartEnv is the secret environment: that it was handed over, not what.
+	PartEnv = "env"
 )
 
 // File is one file of the bottle. Paths are absolute and below Home unless

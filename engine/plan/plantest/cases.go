@@ -152,6 +152,8 @@ func liveHalf(t *table) {
 	t.on("prompt alone", Desired(Spec("dev", prompt)), list(Running(dev)))
 	t.on("skills alone", Desired(Spec("dev", skills)), list(Running(dev)))
 	t.on("identity, prompt, skills and routes together", Desired(Spec("dev", identity, prompt, skills, routes(route("b.example.com")))), list(Running(dev)))
+	t.on("secret environment not handed over", Desired(Spec("dev", secretEnv)), list(Running(Spec("dev", secretEnv),
+		func(i *plan.Instance) { delete(i.State.Live, spec.PartEnv) })))
 	t.on("token rotated", want([]desireEdit{rotated(withToken)}, withToken), list(Running(withToken)))
 	t.on("token rotated and another identity", want([]desireEdit{rotated(withToken)}, Spec("dev", token, identity)), list(Running(withToken)))
 	t.on("token unknown is no change", Desired(withToken), list(Running(withToken)))

@@ -51,6 +51,7 @@ func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
 	if err := p.scopes.remember(p.state, p.app.g.Home); err != nil {
 		return err
 	}
+	p.blind = o.agreed == "" // nobody reads this plan
 	again := p.look
 	if o.replan != nil {
 		again = o.replan

@@ -26,6 +26,9 @@ type planning struct {
 	prune   bool
 	pruned  []spec.ID // what a person named
 	plan    *plan.Plan
+	// blind leaves out what is for readers only: which fields of a live
+	// document differ.
+	blind bool
 	// mayEnd and endAll say which agents may be removed while commands run in
 	// them: somebody was asked, or forces it.
 	mayEnd map[spec.ID]bool
@@ -62,7 +65,7 @@ func (p *planning) look(ctx context.Context) error {
 	}
 	desired := p.desired()
 	p.plan = plan.Diff(desired, worlds)
-	if p.documents(ctx, worlds) {
+	if !p.blind && p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
 	if err := p.workspaces(); err != nil {

@@ -51,7 +51,7 @@ func (p *planning) allSecrets() (map[spec.ID]spec.Secrets, error) {
 		if errors.As(err, &list) {
 			problems = append(problems, list...)
 		}
-		if c.Action == plan.Update {
+		if c.Action == plan.Update && !slices.Contains(c.Reasons, plan.EnvMissing) {
 			s.Env = nil // the agent goes on with what it has
 		} else if len(problems) == 0 {
 			if err := p.askFor(c.Spec, s.Env); err != nil {

@@ -119,6 +119,7 @@ var phrases = map[plan.Reason]string{
 	plan.IdentityChanged: "git_user",
 	plan.PromptChanged:   "prompt",
 	plan.SkillsChanged:   "skills",
+	plan.EnvMissing:      "its secret environment was not handed over",
 }
 
 // Running counts the commands that somebody runs in an agent.
