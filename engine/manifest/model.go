@@ -105,7 +105,7 @@ type EnvVar struct {
 
 // ProviderDecl is agent_provider as declared.
 type ProviderDecl struct {
-	Template               string // "claude" when not declared
+	Template               string // provider.Default when not declared
 	Dockerfile             string // absolute path, or ""
 	Image                  string
 	AuthToken              string

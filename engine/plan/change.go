@@ -50,6 +50,7 @@ const (
 	IdentityChanged Reason = "identity_changed"
 	PromptChanged   Reason = "prompt_changed"
 	SkillsChanged   Reason = "skills_changed"
+	LoginChanged    Reason = "login_changed"
 	TokenRotated    Reason = "token_rotated"
 	SidecarLost     Reason = "sidecar_lost"
 	SidecarOutdated Reason = "sidecar_outdated"

@@ -16,6 +16,7 @@ var partReasons = []struct {
 	{spec.PartIdentity, IdentityChanged},
 	{spec.PartPrompt, PromptChanged},
 	{spec.PartSkills, SkillsChanged},
+	{spec.PartLogin, LoginChanged},
 }
 
 // compare decides about one desired instance. The strongest action wins:
@@ -84,7 +85,7 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 	}
 	want := c.Spec.LiveHashes()
 	for _, p := range partReasons {
-		if want[p.part] != o.State.Live[p.part] {
+		if want[p.part] != o.State.Live[p.part] && !slices.Contains(c.Spec.Live.Unknown, p.part) {
 			c.Reasons = append(c.Reasons, p.reason)
 			c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
 		}

@@ -231,7 +231,7 @@ func TestDiff(t *testing.T) {
 			desired(bottleSpec("dev", identity)),
 			[]World{world([]*spec.Spec{dev}, running(dev))},
 			"update dev identity_changed [git_user]\n",
-			`[] -> #1 docker dev configure (egress prompt skills), identity_changed
+			`[] -> #1 docker dev configure (egress prompt skills login), identity_changed
 [1] -> #2 docker dev provision (identity), identity_changed
 [2] -> #3 docker dev configure, identity_changed
 `, 0,

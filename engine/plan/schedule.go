@@ -155,15 +155,20 @@ func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string
 	return s.node(withOp(n, OpRemoveVolumes), sidecar)
 }
 
-var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
+var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartLogin}
 
 // provisioned lists the parts that need a command in a fresh agent; files are
 // placed before it starts.
 func provisioned(s *spec.Spec) []string {
-	if _, ok := s.LiveHashes()[spec.PartIdentity]; ok {
-		return []string{spec.PartIdentity}
+	var parts []string
+	hashes := s.LiveHashes()
+	if _, ok := hashes[spec.PartIdentity]; ok {
+		parts = append(parts, spec.PartIdentity)
 	}
-	return nil
+	if _, ok := hashes[spec.PartLogin]; ok && len(s.Program.Verify) > 0 {
+		parts = append(parts, spec.PartLogin)
+	}
+	return parts
 }
 
 // changedInside lists the parts inside a running agent that differ from what
@@ -176,7 +181,7 @@ func changedInside(s *spec.Spec, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		if want[p] != have[p] {
+		if want[p] != have[p] && !slices.Contains(s.Live.Unknown, p) {
 			parts = append(parts, p)
 		}
 	}

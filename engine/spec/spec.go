@@ -2,6 +2,7 @@ package spec
 
 import (
 	"slices"
+	"time"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -38,6 +39,14 @@ type Spec struct {
 	Program Program
 	// HiddenEnv names variables that lists shown to people leave out.
 	HiddenEnv []string
+	// Logins are the logins of the host that are lent to the bottle.
+	Logins []Login
+}
+
+// Login is a login of the host whose token the sidecar puts on requests.
+type Login struct {
+	From    string // where it was read, for people
+	Expires time.Time
 }
 
 // Source says which manifests made a spec.
@@ -51,7 +60,7 @@ type Source struct {
 // Image is taken as it is (Ref) or built (Recipe, or Dockerfile with its
 // directory as the context).
 type Image struct {
-	Name       string // short name for tags and people: "claude", "dev"
+	Name       string // short name for tags and people: "shell", "dev"
 	Ref        string
 	Dockerfile string // absolute
 	Recipe     string // content of an embedded Dockerfile
@@ -119,6 +128,10 @@ type Live struct {
 	GitUser    GitUser
 	Prompt     string
 	Skills     []Skill
+	// Login is the digest of the files that stand in for a login.
+	Login string
+	// Unknown lists parts that cannot be told now: they are no difference.
+	Unknown []string
 }
 
 // GitUser is the effective identity, with where each field came from.
@@ -139,6 +152,7 @@ const (
 	PartIdentity = "identity"
 	PartPrompt   = "prompt"
 	PartSkills   = "skills"
+	PartLogin    = "login"
 )
 
 // File is one file of the bottle. Paths are absolute and below Home unless

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -84,6 +85,8 @@ type compiled struct {
 	state   *state.State
 	scopes  scopes
 	options compile.Options
+	// desire holds the specs as they were declared, and what comes with them.
+	desire compile.Result
 	// unapproved are agents of a repository that nobody allowed.
 	unapproved []*manifest.Agent
 	// warnings are diagnostics that did not stop the command.
@@ -116,15 +119,16 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	options := compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
+		Read: readHost, Now: time.Now(),
 	}
-	specs, mistakes := compile.Compile(wanted(fleet, want), options)
+	desire, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
 	problems.Sort()
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return &compiled{
-		fleet: fleet, specs: specs, state: st, scopes: sc, options: options,
+		fleet: fleet, specs: desire.Specs, desire: desire, state: st, scopes: sc, options: options,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
 }

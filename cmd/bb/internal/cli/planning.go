@@ -148,8 +148,9 @@ func hostValue(ref string) (string, bool) { return os.LookupEnv(ref) }
 // digests identifies the token values that the host has.
 func (p *planning) digests(s *spec.Spec) map[string]string {
 	out := map[string]string{}
+	lookup := p.lookup(s.ID)
 	for slot, ref := range s.Live.Tokens {
-		if v, ok := hostValue(ref); ok && v != "" {
+		if v, ok := lookup(ref); ok && v != "" {
 			out[slot] = p.state.Key.Digest(s.ID.Name(), ref, v)
 		}
 	}

@@ -29,7 +29,9 @@ func (p *planning) unresolved() diag.List {
 		if errors.As(err, &list) {
 			for _, d := range list {
 				d.Severity, d.Message = diag.Warning, d.Message+": apply will stop here"
-				notes = append(notes, d)
+				if !slices.Contains(notes, d) { // replicas say the same
+					notes = append(notes, d)
+				}
 			}
 		}
 	}
@@ -72,10 +74,12 @@ func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
 		refs = append(refs, egress.SlotRef{Slot: slot, Ref: ref})
 	}
 	slices.SortFunc(refs, func(a, b egress.SlotRef) int { return strings.Compare(a.Slot, b.Slot) })
-	tokens, err := egress.ResolveTokens(refs, hostValue)
-	var problems diag.List
+	problems := slices.Clone(p.desire.Stops[s.ID.Name()])
+	tokens, err := egress.ResolveTokens(refs, p.lookup(s.ID))
 	for _, e := range unjoin(err) {
-		problems = append(problems, diag.Errorf("%s: %v", s.ID.Agent, e).WithHint("export it, then run bb again"))
+		if len(problems) == 0 { // else it is the login that is missing
+			problems = append(problems, diag.Errorf("%s: %v", s.ID.Agent, e).WithHint("export it, then run bb again"))
+		}
 	}
 	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s)}
 	for _, e := range s.Fixed.Env {
@@ -90,6 +94,16 @@ func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
 		out.Env[e.Name] = v
 	}
 	return out, problems.Err()
+}
+
+// lookup finds the value of a reference: the provider's own, else the host's.
+func (p *planning) lookup(id spec.ID) func(ref string) (string, bool) {
+	return func(ref string) (string, bool) {
+		if v, ok := p.desire.Values[id.Name()][ref]; ok {
+			return v, true
+		}
+		return hostValue(ref)
+	}
 }
 
 // askFor asks for the values of a spec that a person has to give, once for all

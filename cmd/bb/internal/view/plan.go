@@ -117,6 +117,7 @@ var phrases = map[plan.Reason]string{
 	plan.IdentityChanged: "git_user",
 	plan.PromptChanged:   "prompt (acts at the next attach)",
 	plan.SkillsChanged:   "skills",
+	plan.LoginChanged:    "the login that it is lent",
 }
 
 // Running counts the commands that somebody runs in an agent.
@@ -186,6 +187,9 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row("git identity", identity(s.Live.GitUser))
 	if s.Gate.Network != "" {
 		row("network", s.Gate.Network)
+	}
+	for _, l := range s.Logins {
+		row("login", fmt.Sprintf("%s of this machine, until %s", st.Path(l.From), l.Expires.Local().Format("2006-01-02 15:04")))
 	}
 	for _, r := range s.Live.Routes {
 		row("egress", Route(r, s.Live.Tokens))
