@@ -13,7 +13,7 @@ import (
 func (f *file) decodeEgress(n *node) Egress {
 	e := Egress{
 		From: f.pos(n), Network: n.get("network").str(), Pipelock: n.get("pipelock").isTrue(),
-		ParentURL: n.get("parent", "url").str(), ParentRef: tokenRef(n.get("parent", "token_ref")),
+		ParentURL: n.get("parent", "url").str(), ParentRef: f.tokenRef(n.get("parent", "token_ref")),
 	}
 	if ca := n.get("upstream_ca").str(); ca != "" {
 		e.UpstreamCA = f.hostPath(ca)
@@ -122,7 +122,7 @@ func (f *file) auth(n *node) *egress.Auth {
 		f.fail(header, "name the header that the service reads its token from", "%s cannot carry a credential", header.path)
 	}
 	return &egress.Auth{
-		Scheme: n.get("scheme").str(), TokenRef: tokenRef(n.get("token_ref")),
+		Scheme: n.get("scheme").str(), TokenRef: f.tokenRef(n.get("token_ref")),
 		Header: header.str(), Query: query.str(),
 	}
 }

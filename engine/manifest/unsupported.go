@@ -16,7 +16,6 @@ var unsupported = []struct {
 	{"egress.parent", present},
 	{"egress.routes.*.dlp", present},
 	{"egress.routes.*.tunnel", (*node).isTrue},
-	{"egress.routes.*.auth.token_ref", func(n *node) bool { return n.is(isMap) || strings.HasPrefix(n.str(), "file:/") }},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"workspace.mode", is("copy", "mount")},

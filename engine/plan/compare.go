@@ -152,7 +152,7 @@ func (d *Desired) rotated(s *spec.Spec, state *egress.StateLine) []FieldDiff {
 	for _, slot := range slots {
 		held, has := state.Tokens[slot]
 		if want := digests[slot]; has && want != "" && held != want {
-			out = append(out, FieldDiff{Kind: Changed, Path: "token $" + s.Live.Tokens[slot], Opaque: true})
+			out = append(out, FieldDiff{Kind: Changed, Path: "token " + egress.ParseRef(s.Live.Tokens[slot]).String(), Opaque: true})
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -55,22 +56,6 @@ func (a *app) style(w io.Writer) view.Style {
 		color = isTerminal(w)
 	}
 	return view.Style{Color: color, HomeDir: home}
-}
-
-// expandHome reads ~/ as HOME says, also where the user database differs, and
-// makes the path absolute.
-func expandHome(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		home, err := os.UserHomeDir()
-		if err != nil || home == "" {
-			return "", diag.Errorf("HOME is not set").WithHint("set HOME or BB_HOME")
-		}
-		path = filepath.Join(home, rest)
-	}
-	return filepath.Abs(path)
 }
 
 func isTerminal(v any) bool {
@@ -119,7 +104,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 	options := compile.Options{
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
-		Read: readHost, Now: time.Now(),
+		Read: host.Answer, Now: time.Now(),
 	}
 	desire, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
