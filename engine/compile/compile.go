@@ -128,6 +128,9 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 func (c *compiler) provide() provider.Provision {
 	d := c.bottle.Provider
 	t, ok := provider.Builtin(d.Template)
+	if d.Custom != nil {
+		t, ok = d.Custom.Template(), true
+	}
 	if !ok {
 		c.problem(d.From, diag.Errorf("there is no provider %q", d.Template).WithHint("there are %v", provider.Names()))
 		return provider.Provision{}
@@ -180,6 +183,10 @@ func (c *compiler) image(p provider.Provision) spec.Image {
 	case d.Image != "":
 		return spec.Image{Name: c.bottle.Name, Ref: d.Image}
 	case d.Dockerfile == "" && p.Dockerfile != "":
+		if err := readable(p.Dockerfile); err != nil {
+			c.problem(d.From, diag.Errorf("provider %s: %v", d.Template, err).
+				WithHint("put a Dockerfile beside its provider.cue, or name agent_provider.image"))
+		}
 		return spec.Image{Name: d.Template, Dockerfile: p.Dockerfile, Base: c.options.BaseImage}
 	case d.Dockerfile != "":
 		if err := readable(d.Dockerfile); err != nil {
@@ -194,7 +201,7 @@ func (c *compiler) image(p provider.Provision) spec.Image {
 func (c *compiler) live(p provider.Provision) spec.Live {
 	merged, err := egress.Merge(c.bottle.Egress.Routes, p.Routes)
 	if err != nil {
-		c.problem(c.bottle.Egress.From, err)
+		c.problem(c.bottle.Egress.From, placed(err, c.bottle.Egress.Routes, p))
 	}
 	routes, refs := egress.Slots(merged)
 	l := spec.Live{
@@ -212,6 +219,22 @@ func (c *compiler) live(p provider.Provision) spec.Live {
 		}
 	}
 	return l
+}
+
+// placed says an error of the merge again with the places of the provider's
+// routes, where a file declares them.
+func placed(err error, manifest []egress.Route, p provider.Provision) error {
+	if len(p.Places) != len(p.Routes) {
+		return err
+	}
+	routes := egress.CloneRoutes(p.Routes)
+	for i := range routes {
+		routes[i].Source += " " + p.Places[i]
+	}
+	if _, again := egress.Merge(manifest, routes); again != nil {
+		return again
+	}
+	return err
 }
 
 func (c *compiler) resources() spec.Resources {

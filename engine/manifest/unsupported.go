@@ -25,7 +25,11 @@ var unsupported = []struct {
 // checkSupported reports each use of something unsupported at its key.
 func (f *file) checkSupported() {
 	for _, u := range unsupported {
-		for _, n := range f.root.find(strings.Split(u.path, ".")) {
+		path := u.path
+		if f.kind == providerKind {
+			path = strings.TrimPrefix(path, "egress.") // where its routes are
+		}
+		for _, n := range f.root.find(strings.Split(path, ".")) {
 			if !u.when(n) {
 				continue
 			}

@@ -65,6 +65,8 @@ type Provision struct {
 	// Files also holds directories.
 	Files  []spec.File
 	Routes []egress.Route
+	// Places says for each of Routes where a file declares it; nil without one.
+	Places []string
 	// Values are the provider's own token values, by reference. They are
 	// secrets: they go where the host's variables go, and nowhere else.
 	Values map[string]string
@@ -119,6 +121,9 @@ func Taking(key string) []string {
 func (t Template) Provide(in Input) Provision {
 	p := t.Make(in)
 	for i := range p.Routes {
+		if at := p.Routes[i].Source; at != "" {
+			p.Places = append(p.Places, at)
+		}
 		p.Routes[i].Source = "provider " + t.Name
 	}
 	return p
