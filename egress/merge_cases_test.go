@@ -96,6 +96,11 @@ func TestMergeCases(t *testing.T) {
 				r("a.example", p, allow("get", "/v1/x", "/w"), allow("POST", "/v1")),
 			},
 		},
+		"1 the narrower of two paths": {
+			manifest: []Route{r("*.example", m, under("/v1", "/v2/x"))},
+			provider: []Route{r("a.example", p, under("/v1/x", "/v2"))},
+			want:     []Route{r("*.example", m, under("/v1", "/v2/x")), r("a.example", p, under("/v1/x", "/v2/x"))},
+		},
 		"1 methods do not meet": {
 			manifest: []Route{r("*.example", m, allow("GET"))},
 			provider: []Route{r("a.example", p, allow("POST"))},

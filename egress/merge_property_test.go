@@ -98,6 +98,8 @@ func TestMergeNeverWidens(t *testing.T) {
 						case m != nil && !byM:
 							t.Fatalf("seed %d: %s %s:%d%s is not what the manifest's %s allows\nmanifest %+v\nprovider %+v\nmerged %+v",
 								seed, method, host, port, path, m.Host, manifest, provider, merged)
+						case p != nil && got.Source == p.Source && !byP:
+							t.Fatalf("seed %d: %s %s:%d%s is not what the provider asks for", seed, method, host, port, path)
 						case m != nil:
 							limited++
 						}
