@@ -3,6 +3,7 @@
 package compile
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -112,6 +113,9 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 	}
 	s.Live = c.live(prov)
 	s.Files = c.files(prov, s)
+	if s.Live.Login == "" {
+		s.Live.Login = checks(s.Program.Verify)
+	}
 	if len(prov.Problems) > 0 {
 		s.Live.Unknown = append(s.Live.Unknown, spec.PartLogin)
 	}
@@ -122,6 +126,19 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 		Files:     spec.FilesDigest(s.Files, ""),
 	}
 	return s, prov
+}
+
+// checks is the digest of commands that a provider verifies a bottle with where
+// no file of a login comes with them, or "": other commands are run anew.
+func checks(verify [][]string) string {
+	if len(verify) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(verify)
+	if err != nil {
+		panic("compile: " + err.Error()) // only plain data reaches this
+	}
+	return spec.FilesDigest([]spec.File{{Content: b, Part: spec.PartLogin}}, spec.PartLogin)
 }
 
 // provide asks the provider, with what it wants to know of the host.

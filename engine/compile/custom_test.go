@@ -53,6 +53,15 @@ func TestCustomProvider(t *testing.T) {
 	if got := strings.Join(s.Program.Headless, " "); got != "mine -f -p" {
 		t.Error(got)
 	}
+	if s.Live.Login != "" {
+		t.Error("nothing is verified and yet there is something to do")
+	}
+	verify := func(argv ...string) string {
+		return specsOf(t, fleet(custom(dir), func(a *manifest.Agent) { a.Bottle.Provider.Custom.Program.Verify = [][]string{argv} }), options())[0].Live.Login
+	}
+	if verify("mine") == "" || verify("mine") == verify("mine", "-x") {
+		t.Error("what verifies a bottle is not noticed")
+	}
 	if s.Fixed.Provider != "mine" || len(s.HiddenEnv) != 1 {
 		t.Errorf("%+v %v", s.Fixed, s.HiddenEnv)
 	}

@@ -128,7 +128,8 @@ type Live struct {
 	GitUser    GitUser
 	Prompt     string
 	Skills     []Skill
-	// Login is the digest of the files that stand in for a login.
+	// Login is the digest of the files that stand in for a login, or else of the
+	// commands that verify a bottle.
 	Login string
 	// Unknown lists parts that cannot be told now: they are no difference.
 	Unknown []string
