@@ -30,6 +30,13 @@ func (f *file) placements(root *node) []spec.File {
 			place(item, spec.File{Path: f.guestPath(item.get("path")), Mode: mode(item.get("mode"), 0o644), Content: f.content(item)})
 		}
 	}
+	for _, file := range out {
+		for _, other := range out {
+			if !file.Dir && file.Path != "" && strings.HasPrefix(other.Path, file.Path+"/") {
+				f.fail(root.get("files"), "choose another path", "%s is a file, and %s lies below it", at[file.Path], at[other.Path])
+			}
+		}
+	}
 	return out
 }
 

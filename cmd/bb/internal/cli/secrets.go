@@ -129,7 +129,10 @@ func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, error) {
 			problems = append(problems, tokenProblem(s.ID.Agent, e))
 		}
 	}
-	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s)}
+	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: map[string]string{}}
+	for slot, v := range tokens { // of these values: a file may have another by now
+		out.Digests[slot] = p.state.Key.Digest(s.ID.Name(), s.Live.Tokens[slot], v)
+	}
 	for _, e := range s.Fixed.Env {
 		if e.Kind != spec.EnvHost {
 			continue
