@@ -15,7 +15,7 @@ func Merge(manifest, provider []Route) ([]Route, error) {
 	merged := make([]Route, 0, len(manifest)+len(provider))
 	for _, r := range manifest {
 		if have := literal(merged, r); have != nil {
-			return nil, fmt.Errorf("%s:%d is declared twice: %s and %s", r.Host, r.Port, have.Source, r.Source)
+			return nil, fmt.Errorf("%s:%d is declared twice: %s and %s; keep one of them", r.Host, r.Port, have.Source, r.Source)
 		}
 		merged = append(merged, r.clone())
 	}
@@ -50,7 +50,7 @@ func literal(routes []Route, r Route) *Route {
 func (r *Route) adopt(p Route) error {
 	switch {
 	case p.Auth != nil && r.Tunnel:
-		return fmt.Errorf("%s:%d is an uninspected tunnel (%s), and %s wants to authenticate there",
+		return fmt.Errorf("%s:%d is an uninspected tunnel (%s), and %s wants to authenticate there; remove the tunnel",
 			r.Host, r.Port, r.Source, p.Source)
 	case p.Auth != nil && r.Auth == nil:
 		auth := *p.Auth
@@ -93,7 +93,7 @@ func limited(r Route, manifest []Route) (Route, error) {
 	rank := 0
 	for i := range manifest {
 		m := &manifest[i]
-		if n := specificity(m.Host, r.Host); m.Port == r.Port && strings.HasPrefix(m.Host, "*") && n > rank {
+		if n := covers(m.Host, r.Host); m.Port == r.Port && n > rank {
 			wildcard, rank = m, n
 		}
 	}
@@ -107,7 +107,7 @@ func limited(r Route, manifest []Route) (Route, error) {
 	case len(limit.Matches) > 0:
 		r.Matches = intersect(r.Matches, limit.Matches)
 		if len(r.Matches) == 0 {
-			return Route{}, fmt.Errorf("%s:%d of %s and the wildcard %s (%s) have no request in common",
+			return Route{}, fmt.Errorf("%s:%d of %s and the wildcard %s (%s) have no request in common; widen the wildcard, or declare the host itself",
 				r.Host, r.Port, r.Source, limit.Host, limit.Source)
 		}
 	}
@@ -118,6 +118,15 @@ func limited(r Route, manifest []Route) (Route, error) {
 		r.DLP = limit.DLP
 	}
 	return r, nil
+}
+
+// covers is the specificity of a wildcard that covers all that a host or
+// another wildcard does, else 0.
+func covers(wildcard, host string) int {
+	if !strings.HasPrefix(wildcard, "*") || strings.HasPrefix(wildcard, "*.") && strings.HasPrefix(host, "**.") {
+		return 0
+	}
+	return specificity(wildcard, host)
 }
 
 // intersect lists what both sides allow.

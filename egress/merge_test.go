@@ -160,9 +160,12 @@ func TestResolveTokens(t *testing.T) {
 		"LF":    {map[string]string{"A": "1", "B": "hush\nX: y"}, "token B: the value has a line break"},
 		"NUL":   {map[string]string{"A": "1", "B": "hush\x00"}, "token B: the value has a line break"},
 	} {
-		got, err := ResolveTokens(refs, func(ref string) (string, bool) {
+		got, err := ResolveTokens(refs, func(ref string) (string, error) {
 			v, ok := tt.values[ref]
-			return v, ok
+			if !ok {
+				return "", ErrUnset
+			}
+			return v, nil
 		})
 		if tt.err == "" {
 			if diff := cmp.Diff(map[string]string{"EGRESS_TOKEN_0": "1", "EGRESS_TOKEN_1": "2"}, got); err != nil || diff != "" {

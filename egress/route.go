@@ -33,7 +33,7 @@ type Route struct {
 	// Expires ends an approved route; zero means never.
 	Expires time.Time `json:"expires,omitzero"`
 	// Source says where the route comes from, for people: "bottle dev.md:12"
-	// or "provider claude". It holds a base name, never a path.
+	// or "provider NAME". It holds a base name, never a path.
 	Source string `json:"source"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // SlotRef says which reference fills a slot.
@@ -35,22 +36,28 @@ func Slots(routes []Route) ([]Route, []SlotRef) {
 	return slotted, refs
 }
 
-// ResolveTokens fills every slot. Unset and empty are errors: a request that
-// should be authenticated never goes out without. Errors name the reference,
-// never the value.
-func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, bool)) (map[string]string, error) {
+// ErrUnset says that a reference has no value.
+var ErrUnset = errors.New("is not set")
+
+// ResolveTokens fills every slot. Unset (ErrUnset) and empty are errors: a
+// request that should be authenticated never goes out without. What lookup
+// fails with is wrapped. Errors say the reference in words, never the value.
+func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map[string]string, error) {
 	values := make(map[string]string, len(refs))
 	var errs []error
 	for _, r := range refs {
-		value, ok := lookup(r.Ref)
+		name := strings.TrimPrefix(ParseRef(r.Ref).String(), "$")
+		value, err := lookup(r.Ref)
 		switch {
-		case !ok:
-			errs = append(errs, fmt.Errorf("token %s is not set", r.Ref))
+		case errors.Is(err, ErrUnset):
+			errs = append(errs, fmt.Errorf("token %s %w", name, ErrUnset))
+		case err != nil:
+			errs = append(errs, fmt.Errorf("token %s: %w", name, err))
 		case value == "":
-			errs = append(errs, fmt.Errorf("token %s is empty", r.Ref))
+			errs = append(errs, fmt.Errorf("token %s is empty", name))
 		default:
 			if err := CheckToken(value); err != nil {
-				errs = append(errs, fmt.Errorf("token %s: %w", r.Ref, err))
+				errs = append(errs, fmt.Errorf("token %s: %w", name, err))
 			}
 		}
 		values[r.Slot] = value

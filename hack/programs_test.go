@@ -20,6 +20,7 @@ import (
 var mayStart = map[string]string{
 	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
 	"egress/door/session/start_linux.go": "the command of a session, in the bottle",
+	"engine/host/command.go":             "a token's command, which a bottle of the user's home names",
 	"backends/docker/ssh.go":             "ssh, to the engine that the user names",
 }
 

@@ -173,7 +173,7 @@ func newSpec(t *testing.T, d *Driver) *spec.Spec {
 			{Path: spec.Home + "/.conf", Mode: 0o600, Content: []byte("fixed")},
 		},
 	}
-	s.Fixed.Files = spec.FilesDigest(s.Files)
+	s.Fixed.Files = spec.FilesDigest(s.Files, "")
 	return s
 }
 

@@ -30,7 +30,23 @@ func (d *Driver) Provision(ctx context.Context, s *spec.Spec, secrets spec.Secre
 		return err
 	}
 	if slices.Contains(parts, spec.PartIdentity) {
-		return d.provisionIdentity(ctx, s, agent.ID)
+		if err := d.provisionIdentity(ctx, s, agent.ID); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(parts, spec.PartLogin) {
+		return d.verify(ctx, s, agent.ID)
+	}
+	return nil
+}
+
+// verify runs what the provider checks a login with.
+func (d *Driver) verify(ctx context.Context, s *spec.Spec, agent string) error {
+	for _, argv := range s.Program.Verify {
+		c := command{argv: append([]string{spec.BinaryPath, "door", "exec", "--"}, argv...)}
+		if err := d.inAgent(ctx, s, agent, "check the login with "+argv[0], c, 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }

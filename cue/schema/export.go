@@ -25,8 +25,8 @@ func Source() string {
 	return out.String()
 }
 
-// JSON is the schema as JSON Schema for editors: "#/$defs/Bottle" and
-// "#/$defs/Agent". Rules across fields are left to bb itself.
+// JSON is the schema as JSON Schema for editors: "#/$defs/Bottle", "Agent" and
+// "ProviderFile". Rules across fields are left to bb itself.
 func JSON() ([]byte, error) {
 	ctx := NewContext()
 	root, err := compile(ctx, files, parser.ParseComments)
@@ -34,7 +34,7 @@ func JSON() ([]byte, error) {
 		return nil, err
 	}
 	defs := map[string]any{}
-	for _, name := range []string{"Bottle", "Agent"} {
+	for _, name := range []string{"Bottle", "Agent", "ProviderFile"} {
 		expr, err := jsonschema.Generate(root.LookupPath(cue.MakePath(cue.Def(name))), nil)
 		if err != nil {
 			return nil, fmt.Errorf("schema: %w", err)
@@ -58,7 +58,7 @@ func JSON() ([]byte, error) {
 	return json.MarshalIndent(map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
 		"title":   "manifests of bb",
-		"anyOf":   []any{map[string]any{"$ref": "#/$defs/Bottle"}, map[string]any{"$ref": "#/$defs/Agent"}},
+		"anyOf":   []any{map[string]any{"$ref": "#/$defs/Bottle"}, map[string]any{"$ref": "#/$defs/Agent"}, map[string]any{"$ref": "#/$defs/ProviderFile"}},
 		"$defs":   defs,
 	}, "", "  ")
 }

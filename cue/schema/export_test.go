@@ -50,6 +50,12 @@ var wrong = map[string][]string{
 		"extends: [Base]", "resources: {pids: 3}", "resources: {pids: 16.5}", "resources: {memory: 4GB}", "git-gate: {}",
 		"git: {remotes: {a: {}}}", "egress: {routes: [{host: a, auth: {scheme: Bearer}}]}", "skills: [a]", "repositories: [src]",
 	},
+	"ProviderFile": {
+		"{}", "program: {}", "program: {run: x}", "program: {run: [x]}\negress: {}", "program: {run: [x]}\nfiles: [{path: /etc/x, content: ''}]",
+		"program: {run: [x]}\nfiles: [{path: ~/x, mode: 420, content: ''}]", "program: {run: [x]}\nenv: {A-B: x}",
+		"program: {run: [x]}\nroutes: [{host: a, prot: 1}]", "program: {run: [x]}\nauth_token: {env: A}",
+		"program: {run: [x]}\nauth_token: {host: a, scheme: basic}", "program: {run: [x]}\nverify: [x]",
+	},
 	"Agent": {"skills: []", "bottle: Dev", "bottle: dev\nenv: {}", "bottle: dev\ngit: {remotes: {}}", "bottle: dev\nreplicas: -1", "bottle: dev\nskills: [A_b]"},
 }
 

@@ -3,9 +3,11 @@
 package compile
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -32,6 +34,21 @@ type Options struct {
 	Hazards Hazards
 	// Scopes maps a manifest scope to its id.
 	Scopes map[manifest.Scope]string
+	// Read answers what a provider asks of the host; nil answers nothing.
+	Read func(provider.Ask) provider.Answer
+	Now  time.Time
+}
+
+// Result is the desired state and what an apply needs besides.
+type Result struct {
+	// Specs has one for each replica, in the order of the agents.
+	Specs []*spec.Spec
+	// Values are the token values that providers bring, by instance name and
+	// reference. They are secrets.
+	Values map[string]map[string]string
+	// Stops are problems that a plan notes and that stop an apply, by instance
+	// name.
+	Stops map[string]diag.List
 }
 
 // Defaults for resources that a manifest does not name.
@@ -41,65 +58,124 @@ const (
 	DefaultPIDs   = 512
 )
 
-// Compile returns one spec per replica, in the order of the agents, and every
-// mistake.
-func Compile(agents []*manifest.Agent, o Options) ([]*spec.Spec, diag.List) {
-	var specs []*spec.Spec
+// Compile returns the desired state and every mistake.
+func Compile(agents []*manifest.Agent, o Options) (Result, diag.List) {
+	r := newResult()
 	var problems diag.List
 	for _, a := range agents {
-		s, errs := one(a, o)
-		problems = append(problems, errs...)
-		if errs.HasErrors() {
-			continue
-		}
+		var replicas []string
 		for n := 1; n <= a.Replicas; n++ {
-			r := *s
-			r.ID.Replica = strconv.Itoa(n)
-			specs = append(specs, &r)
+			replicas = append(replicas, strconv.Itoa(n))
 		}
+		problems = append(problems, r.add(a, o, replicas...)...)
 	}
 	problems.Sort()
-	return specs, problems
+	return r, problems
 }
 
-// AdHoc returns the spec of an instance beside the declared ones, also where
-// an agent declares none.
-func AdHoc(a *manifest.Agent, o Options, replica string) (*spec.Spec, diag.List) {
-	s, problems := one(a, o)
-	if s != nil {
-		s.ID.Replica = replica
+func newResult() Result {
+	return Result{Values: map[string]map[string]string{}, Stops: map[string]diag.List{}}
+}
+
+// AdHoc returns an instance beside the declared ones, also where an agent
+// declares none.
+func AdHoc(a *manifest.Agent, o Options, replica string) (Result, diag.List) {
+	r := newResult()
+	problems := r.add(a, o, replica)
+	return r, problems
+}
+
+func (r *Result) add(a *manifest.Agent, o Options, replicas ...string) diag.List {
+	c := &compiler{agent: a, bottle: a.Bottle, options: o}
+	s, prov := c.one()
+	if c.problems.HasErrors() || len(replicas) == 0 {
+		return c.problems
 	}
-	return s, problems
+	var stops diag.List
+	for _, d := range prov.Problems {
+		d.Message = a.Name + ": " + d.Message
+		stops = append(stops, d)
+	}
+	for _, replica := range replicas {
+		x := *s
+		x.ID.Replica = replica
+		r.Specs = append(r.Specs, &x)
+		r.Values[x.ID.Name()], r.Stops[x.ID.Name()] = prov.Values, stops
+	}
+	return c.problems
 }
 
-func one(a *manifest.Agent, o Options) (*spec.Spec, diag.List) {
-	b := a.Bottle
-	c := &compiler{agent: a, bottle: b, options: o}
+// one is the spec of an agent's first replica, and what its provider adds.
+func (c *compiler) one() (*spec.Spec, provider.Provision) {
+	a, b, o := c.agent, c.bottle, c.options
 	workspace, root := c.workspace()
-	prov, err := provider.For(b.Provider.Template, provider.Input{
-		AuthToken: b.Provider.AuthToken, HasPrompt: a.Prompt != "", Workdir: workspace.Workdir(),
-	})
-	if err != nil {
-		c.problem(b.Provider.From, err)
-		return nil, c.problems
-	}
+	prov := c.provide(workspace.Workdir())
 	s := &spec.Spec{
 		ID:      spec.ID{Scope: o.Scopes[a.Scope], Agent: a.Name, Replica: "1"},
 		Backend: c.backend(),
 		Source:  spec.Source{AgentFile: a.File, BottleFile: b.File, Bottle: b.Name, Lineage: b.Lineage},
 		Image:   c.image(prov),
 		Gate:    spec.Gate{Network: b.Egress.Network},
-		Program: prov.Program, HiddenEnv: prov.HiddenEnv, WorkspaceRoot: root,
+		Program: c.program(prov), HiddenEnv: prov.HiddenEnv, Logins: prov.Logins, WorkspaceRoot: root,
 	}
 	s.Live = c.live(prov)
 	s.Files = c.files(prov, s)
+	if s.Live.Login == "" {
+		s.Live.Login = checks(s.Program.Verify)
+	}
+	if len(prov.Problems) > 0 {
+		s.Live.Unknown = append(s.Live.Unknown, spec.PartLogin)
+	}
 	s.Fixed = spec.Fixed{
 		Backend: s.Backend, Provider: b.Provider.Template, Env: c.env(prov),
 		Resources: c.resources(), Supervise: b.Supervise,
 		Workspace: workspace,
-		Files:     spec.FilesDigest(s.Files),
+		Files:     spec.FilesDigest(s.Files, ""),
 	}
-	return s, c.problems
+	return s, prov
+}
+
+// checks is the digest of commands that a provider verifies a bottle with where
+// no file of a login comes with them, or "": other commands are run anew.
+func checks(verify [][]string) string {
+	if len(verify) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(verify)
+	if err != nil {
+		panic("compile: " + err.Error()) // only plain data reaches this
+	}
+	return spec.FilesDigest([]spec.File{{Content: b, Part: spec.PartLogin}}, spec.PartLogin)
+}
+
+// provide asks the provider, with what it wants to know of the host.
+func (c *compiler) provide(workdir string) provider.Provision {
+	d := c.bottle.Provider
+	t, ok := provider.Builtin(d.Template)
+	if d.Custom != nil {
+		t, ok = d.Custom.Template(), true
+	}
+	if !ok {
+		c.problem(d.From, diag.Errorf("there is no provider %q", d.Template).WithHint("there are %v", provider.Names()))
+		return provider.Provision{}
+	}
+	in := provider.Input{
+		AuthToken: d.AuthToken, Forward: d.ForwardHostCredentials, Now: c.options.Now, Workdir: workdir,
+		Answers: map[string]provider.Answer{},
+	}
+	for _, ask := range t.Wants(in) {
+		if c.options.Read != nil {
+			in.Answers[ask.Name] = c.options.Read(ask)
+		}
+	}
+	return t.Provide(in)
+}
+
+func (c *compiler) program(p provider.Provision) spec.Program {
+	if c.agent.Prompt == "" {
+		return p.Program
+	}
+	return provider.With(p.Program, p.Prompted)
 }
 
 // compiler collects the mistakes of one agent.
@@ -130,6 +206,12 @@ func (c *compiler) image(p provider.Provision) spec.Image {
 	switch {
 	case d.Image != "":
 		return spec.Image{Name: c.bottle.Name, Ref: d.Image}
+	case d.Dockerfile == "" && p.Dockerfile != "":
+		if err := readable(p.Dockerfile); err != nil {
+			c.problem(d.From, diag.Errorf("provider %s: %v", d.Template, err).
+				WithHint("put a Dockerfile beside its provider.cue, or name agent_provider.image"))
+		}
+		return spec.Image{Name: d.Template, Dockerfile: p.Dockerfile, Base: c.options.BaseImage}
 	case d.Dockerfile != "":
 		if err := readable(d.Dockerfile); err != nil {
 			c.problem(d.From, diag.Errorf("agent_provider.dockerfile: %v", err).
@@ -143,7 +225,7 @@ func (c *compiler) image(p provider.Provision) spec.Image {
 func (c *compiler) live(p provider.Provision) spec.Live {
 	merged, err := egress.Merge(c.bottle.Egress.Routes, p.Routes)
 	if err != nil {
-		c.problem(c.bottle.Egress.From, err)
+		c.problem(c.bottle.Egress.From, placed(err, c.bottle.Egress.Routes, p))
 	}
 	routes, refs := egress.Slots(merged)
 	l := spec.Live{
@@ -161,6 +243,22 @@ func (c *compiler) live(p provider.Provision) spec.Live {
 		}
 	}
 	return l
+}
+
+// placed says an error of the merge again with the places of the provider's
+// routes, where a file declares them.
+func placed(err error, manifest []egress.Route, p provider.Provision) error {
+	if len(p.Places) != len(p.Routes) {
+		return err
+	}
+	routes := egress.CloneRoutes(p.Routes)
+	for i := range routes {
+		routes[i].Source += " " + p.Places[i]
+	}
+	if _, again := egress.Merge(manifest, routes); again != nil {
+		return again
+	}
+	return err
 }
 
 func (c *compiler) resources() spec.Resources {
@@ -183,7 +281,7 @@ func (c *compiler) files(p provider.Provision, s *spec.Spec) []spec.File {
 	files := slices.Clone(p.Files)
 	if c.agent.Prompt != "" {
 		files = append(files, spec.File{
-			Path: spec.PromptFile, Mode: 0o644, Content: []byte(c.agent.Prompt + "\n"), Part: spec.PartPrompt,
+			Path: p.PromptFile, Mode: 0o644, Content: []byte(c.agent.Prompt + "\n"), Part: spec.PartPrompt,
 		})
 	}
 	for _, name := range c.agent.Skills {
@@ -194,17 +292,14 @@ func (c *compiler) files(p provider.Provision, s *spec.Spec) []spec.File {
 			continue
 		}
 		files = append(files, skill...)
-		s.Live.Skills = append(s.Live.Skills, spec.Skill{Name: name, Digest: skillDigest(skill)})
+		s.Live.Skills = append(s.Live.Skills, spec.Skill{Name: name, Digest: spec.FilesDigest(skill, spec.PartSkills)})
+	}
+	for _, f := range files {
+		if f.Part == spec.PartLogin {
+			s.Live.Login = spec.FilesDigest(files, spec.PartLogin)
+		}
 	}
 	return files
-}
-
-func skillDigest(files []spec.File) string {
-	plain := slices.Clone(files)
-	for i := range plain {
-		plain[i].Part = ""
-	}
-	return spec.FilesDigest(plain)
 }
 
 func orDefault(s, def string) string {

@@ -38,8 +38,18 @@ func options() Options {
 	}
 }
 
+func specsOf(t *testing.T, agents []*manifest.Agent, o Options) []*spec.Spec {
+	t.Helper()
+	r, problems := Compile(agents, o)
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	return r.Specs
+}
+
 func TestCompile(t *testing.T) {
-	specs, problems := Compile(fleet(), options())
+	result, problems := Compile(fleet(), options())
+	specs := result.Specs
 	if len(problems) > 0 || len(specs) != 2 {
 		t.Fatalf("%d specs, %v", len(specs), problems)
 	}
@@ -97,8 +107,8 @@ func TestCompile(t *testing.T) {
 
 // A changed prompt is a live change; a changed provider file a fixed one.
 func TestPromptIsNotInTheFixedHalf(t *testing.T) {
-	a, _ := Compile(fleet(), options())
-	b, _ := Compile(fleet(func(a *manifest.Agent) { a.Prompt = "Else." }), options())
+	a := specsOf(t, fleet(), options())
+	b := specsOf(t, fleet(func(a *manifest.Agent) { a.Prompt = "Else." }), options())
 	k := spec.Key("k")
 	if a[0].Hash(k) != b[0].Hash(k) {
 		t.Error("a prompt replaces its bottle")
@@ -114,7 +124,7 @@ func TestBackendPrecedence(t *testing.T) {
 	} {
 		o := options()
 		o.Backend = tt.flag
-		specs, _ := Compile(fleet(func(a *manifest.Agent) { a.Bottle.Backend = tt.manifest }), o)
+		specs := specsOf(t, fleet(func(a *manifest.Agent) { a.Bottle.Backend = tt.manifest }), o)
 		if specs[0].Backend != tt.want || specs[0].Fixed.Backend != tt.want {
 			t.Errorf("%+v: %s", tt, specs[0].Backend)
 		}
@@ -163,11 +173,12 @@ func TestMistakesOfTheHost(t *testing.T) {
 		},
 		"skill missing":        {func(a *manifest.Agent) { a.Skills = []string{"nope"} }, `skill "nope": `},
 		"skill out of its dir": {func(a *manifest.Agent) { a.Skills = []string{"link"} }, "x is neither a file nor a directory"},
-		"unknown provider":     {func(a *manifest.Agent) { a.Bottle.Provider.Template = "x" }, `unknown provider "x"`},
+		"unknown provider":     {func(a *manifest.Agent) { a.Bottle.Provider.Template = "x" }, `there is no provider "x"`},
 	} {
 		o := options()
 		o.Skills = skills
-		specs, problems := Compile(fleet(tt.edit), o)
+		result, problems := Compile(fleet(tt.edit), o)
+		specs := result.Specs
 		if len(specs) != 0 || len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want) {
 			t.Errorf("%s: %d specs, %v", name, len(specs), problems)
 		}
@@ -186,7 +197,8 @@ func TestSkills(t *testing.T) {
 	o := options()
 	o.Skills = dir
 	agent := func(a *manifest.Agent) { a.Skills = []string{"init-prd"} }
-	first, problems := Compile(fleet(agent), o)
+	result, problems := Compile(fleet(agent), o)
+	first := result.Specs
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -203,7 +215,7 @@ func TestSkills(t *testing.T) {
 	if err := os.WriteFile(file, []byte("two"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	second, _ := Compile(fleet(agent), o)
+	second := specsOf(t, fleet(agent), o)
 	if first[0].LiveHashes()[spec.PartSkills] == second[0].LiveHashes()[spec.PartSkills] {
 		t.Error("a changed skill is not noticed")
 	}

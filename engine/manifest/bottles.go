@@ -3,6 +3,8 @@ package manifest
 import (
 	"maps"
 	"slices"
+
+	"github.com/bot-bottle/bb/engine/provider"
 )
 
 // bottle turns a resolved policy into the value that the engine works with.
@@ -18,7 +20,7 @@ func (p *policy) bottle(f *file, lineage []string) *Bottle {
 		b.Env = append(b.Env, p.env[name].value)
 	}
 	if b.Provider.Template == "" {
-		b.Provider.Template = "claude"
+		b.Provider.Template = provider.Default
 	}
 	if b.Workspace.Mode == "" {
 		b.Workspace.Mode = "none"

@@ -32,6 +32,16 @@ workspace: {mode: copy}
 
 const everythingOfAnAgent = "bottle: dev\ngit: {user: {name: a}}\nskills: [a]\n"
 
+const everythingOfAProvider = `
+program: {run: [a]}
+env: {A: x}
+directories: [{path: ~/a}]
+files: [{path: ~/b, content: ""}]
+routes: [{host: a.example.com, pipelock: {tls_passthrough: true}}]
+auth_token: {host: a.example.com}
+prompt: {file: ~/c}
+`
+
 // A random key in any map must be refused, at that key. It is the test that
 // keeps a definition from being left open by a validator inside it.
 func TestUnknownKeyAnywhere(t *testing.T) {
@@ -43,7 +53,7 @@ func TestUnknownKeyAnywhere(t *testing.T) {
 	for _, c := range []struct {
 		kind kind
 		text string
-	}{{bottleKind, everything}, {agentKind, everythingOfAnAgent}} {
+	}{{bottleKind, everything}, {agentKind, everythingOfAnAgent}, {providerKind, everythingOfAProvider}} {
 		for _, at := range mapsOf(t, c.kind, c.text) {
 			if at == "env" || at == "git.remotes" {
 				continue // keys are free there

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -118,19 +117,6 @@ func (f *file) size(n *node) int64 {
 		return 0
 	}
 	return 0
-}
-
-// tokenRef is a reference in one string: NAME, "file:/path", or "command:"
-// with the arguments as JSON.
-func tokenRef(n *node) string {
-	if !n.is(isMap) {
-		return n.str()
-	}
-	argv, err := json.Marshal(n.get("command").strings())
-	if err != nil {
-		return ""
-	}
-	return "command:" + string(argv)
 }
 
 // filled reports a list that is there but empty: whether that means all or

@@ -22,12 +22,7 @@ var hostReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
 func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
 	env := map[string]part[EnvVar]{}
 	for _, entry := range n.entries() {
-		if slices.Contains(ReservedEnv, entry.key) {
-			f.failKey(entry, "remove it", "env.%s is set by bb itself", entry.key)
-		}
-		if strings.HasPrefix(entry.key, "BB_") {
-			f.failKey(entry, "choose another name", "env.%s: names that begin with BB_ are bb's", entry.key)
-		}
+		f.checkEnvName(entry, entry.key)
 		if nearReference.MatchString(entry.str()) && !hostReference.MatchString(entry.str()) {
 			f.warnAt(entry, "a host variable is exactly ${NAME}, without anything around it",
 				"env.%s looks like a reference and is taken literally", entry.key)
@@ -40,6 +35,16 @@ func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
 		env[entry.key] = declare(f, entry, v)
 	}
 	return env
+}
+
+// checkEnvName reports a variable that is not the manifest's to set.
+func (f *file) checkEnvName(n *node, name string) {
+	if slices.Contains(ReservedEnv, name) {
+		f.failKey(n, "remove it", "%s is set by bb itself", n.path)
+	}
+	if strings.HasPrefix(name, "BB_") {
+		f.failKey(n, "choose another name", "%s: names that begin with BB_ are bb's", n.path)
+	}
 }
 
 // envVar reads the three kinds of values.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/provider"
 )
 
 // kind says which definition of the schema a file must satisfy.
@@ -13,6 +14,8 @@ type kind string
 const (
 	bottleKind kind = "bottle"
 	agentKind  kind = "agent"
+
+	providerKind kind = "provider"
 )
 
 // file is one manifest on its way from bytes to values.
@@ -24,6 +27,9 @@ type file struct {
 	shown string // as people read it
 
 	repo string // root of the repository it came from, or ""
+	// customs are the providers that a bottle may name besides the built-in ones.
+	customs *customs
+	custom  *provider.Custom // of a provider's own file
 
 	root     *node // nil when the file could not be read
 	sum      [32]byte

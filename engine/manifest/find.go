@@ -21,8 +21,8 @@ var extensions = []string{".md", ".yaml", ".yml", ".json", ".cue"}
 type found struct {
 	files    []*file
 	problems diag.List
-	// ignored names bottles that only the repository ships.
-	ignored []string
+	// ignored and ignoredProviders name what only the repository ships.
+	ignored, ignoredProviders []string
 }
 
 // find lists the manifests in scope without reading them.
@@ -30,6 +30,7 @@ func find(o Options) *found {
 	w := &found{}
 	w.directory(o, filepath.Join(o.Home, "bottles"), bottleKind, ScopeHome)
 	w.directory(o, filepath.Join(o.Home, "agents"), agentKind, ScopeHome)
+	w.providers(o)
 	w.findRetired(o)
 	if o.Repo == "" {
 		return w
@@ -38,7 +39,8 @@ func find(o Options) *found {
 	if sameDirectory(base, o.Home) {
 		return w // the home directory is itself a repository
 	}
-	w.ignoreBottles(o, filepath.Join(base, "bottles"))
+	w.ignored = w.ignore(o, base, "bottles", func(e fs.DirEntry) (string, bool) { return stem(e.Name()) })
+	w.ignoredProviders = w.ignore(o, base, "providers", func(e fs.DirEntry) (string, bool) { return e.Name(), true })
 	w.directory(o, filepath.Join(base, "agents"), agentKind, ScopeRepository)
 	return w
 }
@@ -83,20 +85,48 @@ func (w *found) directory(o Options, dir string, k kind, scope Scope) {
 	}
 }
 
-// ignoreBottles warns: a cloned repository must never be able to point a
-// secret of the host at a place of its choice.
-func (w *found) ignoreBottles(o Options, dir string) {
+// providers lists directories: each holds one provider.
+func (w *found) providers(o Options) {
+	dir := filepath.Join(o.Home, "providers")
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.problems = append(w.problems, diag.Diagnostic{
+			Severity: diag.Error, File: o.shown(dir), Message: "cannot read the directory: " + reason(err),
+		})
 	}
 	for _, entry := range entries {
-		if name, ok := stem(entry.Name()); ok {
-			w.ignored = append(w.ignored, name)
+		path := filepath.Join(dir, entry.Name())
+		info, err := os.Stat(path)
+		if err != nil || !info.IsDir() || strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		if !validName.MatchString(entry.Name()) {
+			w.warn(o.shown(path), "use lower-case letters, digits and dashes, beginning with a letter",
+				"skipped: the directory's name is not a valid name")
+			continue
+		}
+		path = filepath.Join(path, providerFile)
+		w.files = append(w.files, &file{kind: providerKind, name: entry.Name(), scope: ScopeHome, path: path, shown: o.shown(path)})
+	}
+}
+
+// ignore warns: a cloned repository must never be able to point a secret of
+// the host at a place of its choice.
+func (w *found) ignore(o Options, base, what string, name func(fs.DirEntry) (string, bool)) []string {
+	dir := filepath.Join(base, what)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if n, ok := name(entry); ok {
+			names = append(names, n)
 		}
 	}
-	w.warn(o.shown(dir), "move them to "+o.shown(filepath.Join(o.Home, "bottles"))+" if you trust them",
-		"ignored: a repository cannot bring bottles")
+	w.warn(o.shown(dir), "move them to "+o.shown(filepath.Join(o.Home, what))+" if you trust them",
+		"ignored: a repository cannot bring "+what)
+	return names
 }
 
 func (w *found) warn(shown, hint, message string) {

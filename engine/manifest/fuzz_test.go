@@ -104,7 +104,8 @@ func FuzzManifest(f *testing.F) {
 			return
 		}
 		j.check(manifest)
-		if bottle {
+		if bottle { // what a provider's file is decoded by goes through the same values
+			(&file{kind: providerKind, name: "x", path: "x", root: manifest.root}).decodeCustom()
 			manifest.decodeBottle().bottle(manifest, nil)
 			manifest.checkSupported()
 			newGraph([]*file{manifest}).judge(j)

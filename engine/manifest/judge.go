@@ -29,7 +29,7 @@ func newJudge() (*judge, error) {
 		return nil, err
 	}
 	j := &judge{ctx: ctx, root: root, shapes: map[kind]*shape{}, accepted: map[ast.Expr]bool{}, ruled: map[identityRule]bool{}}
-	for k, definition := range map[kind]string{bottleKind: "#Bottle", agentKind: "#Agent"} {
+	for k, definition := range map[kind]string{bottleKind: "#Bottle", agentKind: "#Agent", providerKind: "#ProviderFile"} {
 		v := root.LookupPath(cue.ParsePath(definition))
 		if err := v.Err(); err != nil {
 			return nil, fmt.Errorf("schema: %w", err)

@@ -7,7 +7,7 @@ import (
 
 // Manifest is one file as lists show it, whether or not it compiled.
 type Manifest struct {
-	Kind  string // "bottle" or "agent"
+	Kind  string // "provider", "bottle" or "agent"
 	Name  string
 	Scope Scope
 	File  string // absolute path
@@ -23,16 +23,18 @@ type Manifest struct {
 	Bottle string
 }
 
-// listing tells all files, bottles first, each kind by name.
+// listing tells all files: providers, bottles, agents, each kind by name.
 func (l *loader) listing() []Manifest {
 	visible := l.visible()
 	var out []Manifest
 	for _, f := range l.found.files {
 		m := Manifest{Kind: string(f.kind), Name: f.name, Scope: f.scope, File: f.path, Shown: f.shown, Broken: f.broken()}
-		if f.kind == bottleKind {
+		switch f.kind {
+		case providerKind:
+		case bottleKind:
 			m.Broken = l.broken[f.name]
 			m.Lineage = l.bottles.closure(f.name)
-		} else {
+		default:
 			m.Bottle = f.root.get("bottle").str()
 			m.Broken = m.Broken || l.fleet.Bottles[m.Bottle] == nil
 			m.Shadowed = visible[f.name] != f

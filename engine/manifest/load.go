@@ -17,6 +17,7 @@ type loader struct {
 	merged  *resolver
 	agents  map[*file]*declaredAgent
 	broken  map[string]bool // bottles
+	customs *customs
 	fleet   *Fleet
 }
 
@@ -73,10 +74,20 @@ func (l *loader) spread(n int, do func(j *judge, i int)) {
 // shapes reads every file and judges it alone.
 func (l *loader) shapes() {
 	files := l.found.files
+	l.spread(len(files), func(j *judge, i int) {
+		if f := files[i]; f.kind == providerKind {
+			f.readCustom(j)
+		}
+	})
+	l.customs = newCustoms(files, l.found.ignoredProviders)
 	policies := make([]*policy, len(files))
 	agents := make([]*declaredAgent, len(files))
 	l.spread(len(files), func(j *judge, i int) {
 		f := files[i]
+		if f.kind == providerKind {
+			return
+		}
+		f.customs = l.customs
 		f.read()
 		if f.root == nil {
 			return
@@ -91,9 +102,10 @@ func (l *loader) shapes() {
 	})
 	own := map[string]*policy{}
 	for i, f := range files {
-		if f.kind == bottleKind {
+		switch {
+		case f.kind == bottleKind:
 			own[f.name] = policies[i]
-		} else if agents[i] != nil {
+		case agents[i] != nil:
 			l.agents[f] = agents[i]
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// mistakesFile holds one case after another:
+// mistakesFiles hold one case after another, and at least so many:
 //
 //	### name
 //	-- home/bottles/dev.md --    (this header may be left out)
@@ -17,7 +17,7 @@ import (
 //	diagnostics
 //
 // BB_UPDATE=1 writes the diagnostics anew.
-const mistakesFile = "testdata/mistakes.txt"
+var mistakesFiles = map[string]int{"testdata/mistakes.txt": 60, "testdata/providers.txt": 30}
 
 type mistakeCase struct {
 	name, input string
@@ -25,8 +25,13 @@ type mistakeCase struct {
 }
 
 func TestMistakes(t *testing.T) {
-	cases := readMistakes(t)
-	const least = 60
+	for file, least := range mistakesFiles {
+		testMistakes(t, file, least)
+	}
+}
+
+func testMistakes(t *testing.T, file string, least int) {
+	cases := readMistakes(t, file)
 	if len(cases) < least {
 		t.Fatalf("%d cases, want at least %d", len(cases), least)
 	}
@@ -49,7 +54,7 @@ func TestMistakes(t *testing.T) {
 		})
 	}
 	if update {
-		writeMistakes(t, cases)
+		writeMistakes(t, file, cases)
 	}
 }
 
@@ -79,9 +84,9 @@ func (c *mistakeCase) files() map[string]string {
 	return files
 }
 
-func readMistakes(t *testing.T) []mistakeCase {
+func readMistakes(t *testing.T, file string) []mistakeCase {
 	t.Helper()
-	raw, err := os.ReadFile(mistakesFile)
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +108,13 @@ func readMistakes(t *testing.T) []mistakeCase {
 	return cases
 }
 
-func writeMistakes(t *testing.T, cases []mistakeCase) {
+func writeMistakes(t *testing.T, file string, cases []mistakeCase) {
 	t.Helper()
 	var out strings.Builder
 	for _, c := range cases {
 		out.WriteString("### " + c.name + "\n" + c.input + ">>>\n" + strings.Join(c.want, "\n") + "\n\n")
 	}
-	if err := os.WriteFile(mistakesFile, []byte(out.String()), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

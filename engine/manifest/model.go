@@ -5,6 +5,7 @@ package manifest
 import (
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/provider"
 )
 
 // Pos is a place in a user's file, for provenance and diagnostics.
@@ -105,12 +106,14 @@ type EnvVar struct {
 
 // ProviderDecl is agent_provider as declared.
 type ProviderDecl struct {
-	Template               string // "claude" when not declared
+	Template               string // provider.Default when not declared
 	Dockerfile             string // absolute path, or ""
 	Image                  string
 	AuthToken              string
 	ForwardHostCredentials bool
-	From                   Pos
+	// Custom is the user's own provider that Template names; nil for a built-in.
+	Custom *provider.Custom
+	From   Pos
 }
 
 // GitUser is an identity with where each field came from.

@@ -3,7 +3,9 @@ package manifest
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +51,9 @@ func (f *file) bytes() ([]byte, bool) {
 			hint = "it is a link to " + link
 		}
 		why := reason(err)
+		if f.kind == providerKind && errors.Is(err, fs.ErrNotExist) {
+			hint = "write it, or remove its directory"
+		}
 		if f.leaves() {
 			why, hint = "is a link out of the repository", "put the file itself into the repository"
 		}

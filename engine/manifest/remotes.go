@@ -21,7 +21,7 @@ func (f *file) decodeRemotes(n *node) []Remote {
 		}
 		r := Remote{
 			Name: entry.key, Upstream: entry.get("upstream").str(),
-			KnownHostKey: entry.get("known_host_key").str(), TokenRef: tokenRef(entry.get("token_ref")),
+			KnownHostKey: entry.get("known_host_key").str(), TokenRef: f.tokenRef(entry.get("token_ref")),
 			From: f.pos(entry),
 		}
 		if identity := entry.get("identity_file").str(); identity != "" {

@@ -13,29 +13,36 @@ import (
 func (f *file) decodeEgress(n *node) Egress {
 	e := Egress{
 		From: f.pos(n), Network: n.get("network").str(), Pipelock: n.get("pipelock").isTrue(),
-		ParentURL: n.get("parent", "url").str(), ParentRef: tokenRef(n.get("parent", "token_ref")),
+		ParentURL: n.get("parent", "url").str(), ParentRef: f.tokenRef(n.get("parent", "token_ref")),
 	}
 	if ca := n.get("upstream_ca").str(); ca != "" {
 		e.UpstreamCA = f.hostPath(ca)
 	}
+	e.Routes = f.decodeRoutes(n.get("routes"), "egress.routes")
+	return e
+}
+
+// decodeRoutes reads a list of routes; path is what the file calls it.
+func (f *file) decodeRoutes(n *node, path string) []egress.Route {
+	var routes []egress.Route
 	seen := map[string]int{}
-	for i, item := range n.get("routes").each() {
+	for i, item := range n.each() {
 		if !item.is(isMap) {
 			continue
 		}
 		r := f.decodeRoute(item)
-		e.Routes = append(e.Routes, r)
+		routes = append(routes, r)
 		if r.Host == "" {
 			continue
 		}
 		key := egress.Authority(r.Host, r.Port, 0)
 		if first, ok := seen[key]; ok {
-			f.fail(item.get("host"), "put all rules of a host and port into one route", "egress.routes[%d] repeats %s of egress.routes[%d]", i, key, first)
+			f.fail(item.get("host"), "put all rules of a host and port into one route", "%s[%d] repeats %s of %s[%d]", path, i, key, path, first)
 			continue
 		}
 		seen[key] = i
 	}
-	return e
+	return routes
 }
 
 func (f *file) decodeRoute(n *node) egress.Route {
@@ -51,7 +58,10 @@ func (f *file) decodeRoute(n *node) egress.Route {
 		WebSocket:      n.get("websocket").isTrue(),
 		Tunnel:         n.get("tunnel").isTrue(),
 		MaxBody:        f.size(n.get("max_body")),
-		Source:         "bottle " + filepath.Base(f.path) + ":" + strconv.Itoa(line),
+		Source:         filepath.Base(f.path) + ":" + strconv.Itoa(line),
+	}
+	if f.kind == bottleKind {
+		r.Source = "bottle " + r.Source
 	}
 	for _, item := range n.get("pipelock", "ssrf_ip_allowlist").each() {
 		r.SSRFIPAllowlist = append(r.SSRFIPAllowlist, f.network(item))
@@ -114,6 +124,12 @@ func (f *file) auth(n *node) *egress.Auth {
 	if !n.is(isMap) {
 		return nil
 	}
+	header, query := f.carrier(n)
+	return &egress.Auth{Scheme: n.get("scheme").str(), TokenRef: f.tokenRef(n.get("token_ref")), Header: header, Query: query}
+}
+
+// carrier is the header or the parameter that a credential goes into.
+func (f *file) carrier(n *node) (headerName, parameter string) {
 	header, query := n.get("header"), n.get("query")
 	if header != nil && query != nil {
 		f.failKey(later(header, query), "keep one of them", "%s: header and query exclude each other", n.path)
@@ -121,10 +137,7 @@ func (f *file) auth(n *node) *egress.Auth {
 	if slices.Contains(framing, textproto.CanonicalMIMEHeaderKey(header.str())) {
 		f.fail(header, "name the header that the service reads its token from", "%s cannot carry a credential", header.path)
 	}
-	return &egress.Auth{
-		Scheme: n.get("scheme").str(), TokenRef: tokenRef(n.get("token_ref")),
-		Header: header.str(), Query: query.str(),
-	}
+	return header.str(), query.str()
 }
 
 func (f *file) network(n *node) string {

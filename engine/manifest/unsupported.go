@@ -1,11 +1,8 @@
 package manifest
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/bot-bottle/bb/engine/diag"
 )
 
 // unsupported lists what the language knows and this release does not do yet.
@@ -14,14 +11,11 @@ var unsupported = []struct {
 	path string // "*" stands for any key or item
 	when func(*node) bool
 }{
-	{"agent_provider.template", isNot("claude", "shell")},
-	{"agent_provider.forward_host_credentials", (*node).isTrue},
 	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
 	{"egress.pipelock", (*node).isTrue},
 	{"egress.parent", present},
 	{"egress.routes.*.dlp", present},
 	{"egress.routes.*.tunnel", (*node).isTrue},
-	{"egress.routes.*.auth.token_ref", func(n *node) bool { return n.is(isMap) || strings.HasPrefix(n.str(), "file:/") }},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"resources.disk", present},
@@ -30,7 +24,11 @@ var unsupported = []struct {
 // checkSupported reports each use of something unsupported at its key.
 func (f *file) checkSupported() {
 	for _, u := range unsupported {
-		for _, n := range f.root.find(strings.Split(u.path, ".")) {
+		path := u.path
+		if f.kind == providerKind {
+			path = strings.TrimPrefix(path, "egress.") // where its routes are
+		}
+		for _, n := range f.root.find(strings.Split(path, ".")) {
 			if !u.when(n) {
 				continue
 			}
@@ -38,14 +36,7 @@ func (f *file) checkSupported() {
 			if n.is(isString) && !strings.HasSuffix(u.path, "token_ref") {
 				what += ": " + n.text
 			}
-			hint := ""
-			if u.path == "agent_provider.template" {
-				hint = "claude and shell are"
-				if near := diag.Suggest(n.text, []string{"claude", "shell"}); near != "" {
-					hint = fmt.Sprintf("did you mean %q?", near)
-				}
-			}
-			f.failKey(n, hint, "%s is not supported yet", what)
+			f.failKey(n, "", "%s is not supported yet", what)
 		}
 	}
 }
@@ -72,8 +63,4 @@ func present(*node) bool { return true }
 
 func is(words ...string) func(*node) bool {
 	return func(n *node) bool { return n.is(isString) && slices.Contains(words, n.text) }
-}
-
-func isNot(words ...string) func(*node) bool {
-	return func(n *node) bool { return n.is(isString) && n.text != "" && !slices.Contains(words, n.text) }
 }

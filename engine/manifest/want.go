@@ -71,6 +71,9 @@ func (l *loader) used(out *diag.List) (used map[*file]bool, all bool) {
 		if declared := l.agents[f]; declared != nil {
 			for _, name := range l.bottles.closure(declared.bottle.str()) {
 				used[l.bottles.files[name]] = true
+				if p := l.merged.own[name]; p != nil {
+					used[l.customs.file(p.provider.value.Template)] = true
+				}
 			}
 		}
 	}

@@ -51,6 +51,7 @@ const (
 	PromptChanged   Reason = "prompt_changed"
 	SkillsChanged   Reason = "skills_changed"
 	EnvMissing      Reason = "env_missing"
+	LoginChanged    Reason = "login_changed"
 	TokenRotated    Reason = "token_rotated"
 	SidecarLost     Reason = "sidecar_lost"
 	SidecarOutdated Reason = "sidecar_outdated"

@@ -17,6 +17,7 @@ var partReasons = []struct {
 	{spec.PartPrompt, PromptChanged},
 	{spec.PartSkills, SkillsChanged},
 	{spec.PartEnv, EnvMissing},
+	{spec.PartLogin, LoginChanged},
 }
 
 // compare decides about one desired instance. The strongest action wins:
@@ -119,7 +120,7 @@ func compareParts(c *Change, o *Instance) {
 		if p.part == spec.PartEnv && slices.Contains(c.Reasons, SpecChanged) {
 			continue // its successor gets what it should have
 		}
-		if want[p.part] != o.State.Live[p.part] {
+		if want[p.part] != o.State.Live[p.part] && !slices.Contains(c.Spec.Live.Unknown, p.part) {
 			c.Reasons = append(c.Reasons, p.reason)
 			if p.part != spec.PartEnv { // it has no value to differ in
 				c.Diff = append(c.Diff, diffPart(p.part, c.Spec, o.Document)...)
@@ -180,7 +181,7 @@ func (d *Desired) rotated(s *spec.Spec, state *egress.StateLine) []FieldDiff {
 	for _, slot := range slots {
 		held, has := state.Tokens[slot]
 		if want := digests[slot]; has && want != "" && held != want {
-			out = append(out, FieldDiff{Kind: Changed, Path: "token $" + s.Live.Tokens[slot], Opaque: true})
+			out = append(out, FieldDiff{Kind: Changed, Path: "token " + egress.ParseRef(s.Live.Tokens[slot]).String(), Opaque: true})
 		}
 	}
 	return out

@@ -216,7 +216,7 @@ func attributes(r egress.Route, refs map[string]string, several bool) []attribut
 
 func reference(slot string, refs map[string]string) string {
 	if ref, ok := refs[slot]; ok {
-		return "$" + ref
+		return egress.ParseRef(ref).String()
 	}
 	return ""
 }

@@ -161,7 +161,7 @@ func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string
 	return last
 }
 
-var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
+var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv, spec.PartLogin}
 
 // provisioned lists the parts that need a command in an agent that is about to
 // start: files are placed before it does. One that starts again still has what
@@ -174,7 +174,7 @@ func provisioned(c *Change, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		inside := p == spec.PartIdentity || p == spec.PartEnv
+		inside := p == spec.PartIdentity || p == spec.PartEnv || p == spec.PartLogin && len(c.Spec.Program.Verify) > 0
 		if inside && want[p] != "" || want[p] == "" && have[p] != "" {
 			parts = append(parts, p)
 		}
@@ -194,7 +194,7 @@ func changedInside(s *spec.Spec, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		if want[p] != have[p] && (p != spec.PartEnv || configured(o)) {
+		if want[p] != have[p] && !slices.Contains(s.Live.Unknown, p) && (p != spec.PartEnv || configured(o)) {
 			parts = append(parts, p)
 		}
 	}

@@ -11,11 +11,13 @@ import (
 //go:embed claude.Dockerfile
 var claudeRecipe string
 
-// placeholder stands where Claude Code wants a token to exist: the sidecar
-// drops it and injects the real one.
+// placeholder stands where a program wants a token to exist: the sidecar drops
+// it and injects the real one.
 const placeholder = "egress-placeholder"
 
-func claude(in Input) Provision {
+var claude = Template{Name: "claude", Takes: []string{KeyAuthToken}, Make: makeClaude}
+
+func makeClaude(in Input) Provision {
 	// tls_passthrough also without auth_token: a token that the user sets by
 	// hand inside the bottle must arrive unchanged.
 	route := egress.Route{
@@ -28,10 +30,16 @@ func claude(in Input) Provision {
 			{Name: "DISABLE_ERROR_REPORTING", Kind: spec.EnvProvider, Value: "1"},
 			{Name: "DISABLE_AUTOUPDATER", Kind: spec.EnvProvider, Value: "1"},
 		},
-		Files:     []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in.Workdir)}},
-		Program:   claudeProgram(in.HasPrompt),
-		Recipe:    claudeRecipe,
-		SkillsDir: spec.Home + "/.claude/skills",
+		Files: []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in.Workdir)}},
+		Program: spec.Program{
+			Interactive: []string{"claude", "--dangerously-skip-permissions"},
+			Resume:      []string{"claude", "--dangerously-skip-permissions", "--continue"},
+			Headless:    []string{"claude", "--dangerously-skip-permissions", "-p"},
+		},
+		PromptFile: spec.PromptFile,
+		Prompted:   []string{"--append-system-prompt-file", spec.PromptFile},
+		Recipe:     claudeRecipe,
+		SkillsDir:  spec.Home + "/.claude/skills",
 	}
 	if in.AuthToken != "" {
 		route.Auth = &egress.Auth{Scheme: "Bearer", TokenRef: in.AuthToken}
@@ -41,17 +49,6 @@ func claude(in Input) Provision {
 	}
 	p.Routes = []egress.Route{route}
 	return p
-}
-
-func claudeProgram(hasPrompt bool) spec.Program {
-	base := []string{"claude", "--dangerously-skip-permissions"}
-	if hasPrompt {
-		base = append(base, "--append-system-prompt-file", spec.PromptFile)
-	}
-	with := func(more ...string) []string { return append(append([]string{}, base...), more...) }
-	return spec.Program{
-		Interactive: base, Resume: with("--continue"), Headless: with("-p"),
-	}
 }
 
 // onboarded is ~/.claude.json: onboarding is done, home and workspace trusted.

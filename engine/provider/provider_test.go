@@ -12,13 +12,19 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
+func provide(t *testing.T, name string, in Input) Provision {
+	t.Helper()
+	template, ok := Builtin(name)
+	if !ok {
+		t.Fatalf("no provider %s", name)
+	}
+	return template.Provide(in)
+}
+
 // Source: reference behaviours of claude. The route is passthrough with and
 // without a token; only with one does it inject, and the agent get a stand-in.
 func TestClaude(t *testing.T) {
-	bare, err := For("claude", Input{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	bare := provide(t, "claude", Input{})
 	route := egress.Route{
 		Host: "api.anthropic.com", Port: 443, TLSPassthrough: true,
 		Strip: []string{"X-Api-Key"}, Source: "provider claude",
@@ -29,10 +35,7 @@ func TestClaude(t *testing.T) {
 	if len(bare.HiddenEnv) != 0 || slices.ContainsFunc(bare.Env, func(e spec.Env) bool { return e.Name == "CLAUDE_CODE_OAUTH_TOKEN" }) {
 		t.Error("without auth_token there is nothing to hide")
 	}
-	with, err := For("claude", Input{AuthToken: "MY_TOKEN", HasPrompt: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	with := provide(t, "claude", Input{AuthToken: "MY_TOKEN"})
 	route.Auth = &egress.Auth{Scheme: "Bearer", TokenRef: "MY_TOKEN"}
 	if d := cmp.Diff([]egress.Route{route}, with.Routes); d != "" {
 		t.Error(d)
@@ -43,7 +46,7 @@ func TestClaude(t *testing.T) {
 	if d := cmp.Diff([]string{"CLAUDE_CODE_OAUTH_TOKEN"}, with.HiddenEnv); d != "" {
 		t.Error(d)
 	}
-	if got := strings.Join(with.Program.Headless, " "); got != "claude --dangerously-skip-permissions --append-system-prompt-file "+spec.PromptFile+" -p" {
+	if got := strings.Join(With(with.Program, with.Prompted).Headless, " "); got != "claude --append-system-prompt-file "+spec.PromptFile+" --dangerously-skip-permissions -p" {
 		t.Error(got)
 	}
 	if got := strings.Join(bare.Program.Resume, " "); got != "claude --dangerously-skip-permissions --continue" {
@@ -55,15 +58,19 @@ func TestClaude(t *testing.T) {
 }
 
 func TestShellHasNoRoute(t *testing.T) {
-	p, err := For("shell", Input{})
-	if err != nil || len(p.Routes) != 0 || len(p.Env) != 0 {
-		t.Errorf("%+v %v", p, err)
+	if p := provide(t, "shell", Input{}); len(p.Routes) != 0 || len(p.Env) != 0 {
+		t.Errorf("%+v", p)
 	}
 }
 
-func TestUnknownProviderListsTheKnown(t *testing.T) {
-	_, err := For("claud", Input{})
-	if err == nil || err.Error() != `unknown provider "claud" (agent_provider.template is one of [claude shell])` {
-		t.Error(err)
+func TestWhoTakesWhat(t *testing.T) {
+	if d := cmp.Diff([]string{"claude", "codex", "shell"}, Names()); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"claude"}, Taking(KeyAuthToken)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"codex"}, Taking(KeyForward)); d != "" {
+		t.Error(d)
 	}
 }

@@ -10,10 +10,11 @@ import (
 var shellRecipe string
 
 // shell is a plain user land: no model, no token, no route.
-func shell(Input) Provision {
+var shell = Template{Name: "shell", Make: func(Input) Provision {
 	return Provision{
-		Recipe:    shellRecipe,
-		Program:   spec.Program{Interactive: []string{"bash", "-l"}, Resume: []string{"bash", "-l"}, Headless: []string{"bash", "-s"}},
-		SkillsDir: spec.Home + "/.skills",
+		Recipe:     shellRecipe,
+		Program:    spec.Program{Interactive: []string{"bash", "-l"}, Resume: []string{"bash", "-l"}, Headless: []string{"bash", "-s"}},
+		PromptFile: spec.PromptFile,
+		SkillsDir:  spec.Home + "/.skills",
 	}
-}
+}}

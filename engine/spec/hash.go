@@ -78,14 +78,17 @@ func (s *Spec) LiveHashes() map[string]string {
 	if len(l.Skills) > 0 {
 		out[PartSkills] = hash(canonical(l.Skills))
 	}
+	if l.Login != "" {
+		out[PartLogin] = l.Login
+	}
 	return out
 }
 
-// FilesDigest is the digest of the files of the fixed half.
-func FilesDigest(files []File) string {
+// FilesDigest is the digest of the files of one part; "" is the fixed half.
+func FilesDigest(files []File, part string) string {
 	var b strings.Builder
 	for _, f := range files {
-		if f.Part == "" {
+		if f.Part == part {
 			fmt.Fprintf(&b, "%s %o %v %v %x\n", f.Path, f.Mode, f.Dir, f.Root, sha256.Sum256(f.Content))
 		}
 	}

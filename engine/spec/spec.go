@@ -2,6 +2,7 @@ package spec
 
 import (
 	"slices"
+	"time"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -41,6 +42,14 @@ type Spec struct {
 	// WorkspaceRoot is the directory of a new instance where Fixed.Workspace
 	// names none; "" means that one has to be named.
 	WorkspaceRoot string
+	// Logins are the logins of the host that are lent to the bottle.
+	Logins []Login
+}
+
+// Login is a login of the host whose token the sidecar puts on requests.
+type Login struct {
+	From    string // where it was read, for people
+	Expires time.Time
 }
 
 // Source says which manifests made a spec.
@@ -54,7 +63,7 @@ type Source struct {
 // Image is taken as it is (Ref) or built (Recipe, or Dockerfile with its
 // directory as the context).
 type Image struct {
-	Name       string // short name for tags and people: "claude", "dev"
+	Name       string // short name for tags and people: "shell", "dev"
 	Ref        string
 	Dockerfile string // absolute
 	Recipe     string // content of an embedded Dockerfile
@@ -142,6 +151,11 @@ type Live struct {
 	GitUser    GitUser
 	Prompt     string
 	Skills     []Skill
+	// Login is the digest of the files that stand in for a login, or else of the
+	// commands that verify a bottle.
+	Login string
+	// Unknown lists parts that cannot be told now: they are no difference.
+	Unknown []string
 }
 
 // GitUser is the effective identity, with where each field came from.
@@ -163,7 +177,8 @@ const (
 	PartPrompt   = "prompt"
 	PartSkills   = "skills"
 	// PartEnv is the secret environment: that it was handed over, not what.
-	PartEnv = "env"
+	PartEnv   = "env"
+	PartLogin = "login"
 )
 
 // File is one file of the bottle. Paths are absolute and below Home unless

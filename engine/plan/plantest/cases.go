@@ -84,7 +84,7 @@ func basic(t *table) {
 	t.on("nothing desired and nothing there", Desired(), nil)
 	t.on("create", Desired(dev), nil)
 	t.on("unchanged", Desired(dev), list(Running(dev)))
-	t.on("create with all that is done inside", Desired(Spec("dev", identity, prompt, skills, token, secretEnv)), nil)
+	t.on("create with all that is done inside", Desired(Spec("dev", identity, prompt, skills, token, secretEnv, login("l1"))), nil)
 	t.on("half-made, only volumes", Desired(dev), list(Running(dev, agentGone, sidecarGone)))
 	t.on("half-made, agent and volumes, never configured", Desired(dev), list(Running(dev, agentStopped, unconfigured)))
 	t.on("stopped", Desired(dev), list(Running(dev, agentStopped)))
@@ -154,6 +154,10 @@ func liveHalf(t *table) {
 	t.on("identity, prompt, skills and routes together", Desired(Spec("dev", identity, prompt, skills, routes(route("b.example.com")))), list(Running(dev)))
 	t.on("secret environment not handed over", Desired(Spec("dev", secretEnv)), list(Running(Spec("dev", secretEnv),
 		func(i *plan.Instance) { delete(i.State.Live, spec.PartEnv) })))
+	t.on("the lent login changed", Desired(Spec("dev", login("l2"))), list(Running(Spec("dev", login("l1")))))
+	t.on("the lent login cannot be read", Desired(Spec("dev", func(s *spec.Spec) { s.Live.Unknown = []string{spec.PartLogin} })),
+		list(Running(Spec("dev", login("l1")))))
+	t.on("the login is lent no more", Desired(dev), list(Running(Spec("dev", login("l1")))))
 	t.on("token rotated", want([]desireEdit{rotated(withToken)}, withToken), list(Running(withToken)))
 	t.on("token rotated and another identity", want([]desireEdit{rotated(withToken)}, Spec("dev", token, identity)), list(Running(withToken)))
 	t.on("token unknown is no change", Desired(withToken), list(Running(withToken)))

@@ -9,11 +9,17 @@ import (
 // Edits of a desire.
 
 func identity(s *spec.Spec) { s.Live.GitUser = spec.GitUser{Name: "A B", NameFrom: "agent"} }
-func prompt(s *spec.Spec)   { s.Live.Prompt = "be kind" }
-func skills(s *spec.Spec)   { s.Live.Skills = []spec.Skill{{Name: "init-prd", Digest: "d1"}} }
-func port2(s *spec.Spec)    { s.Fixed.Env[0].Value = "2" }
-func onLAN(s *spec.Spec)    { s.Gate.Network = "lan" }
-func inRepo(s *spec.Spec)   { s.ID.Scope = Repo }
+
+func login(digest string) specEdit {
+	return func(s *spec.Spec) {
+		s.Live.Login, s.Program.Verify = digest, [][]string{{"program", "login", "status"}}
+	}
+}
+func prompt(s *spec.Spec) { s.Live.Prompt = "be kind" }
+func skills(s *spec.Spec) { s.Live.Skills = []spec.Skill{{Name: "init-prd", Digest: "d1"}} }
+func port2(s *spec.Spec)  { s.Fixed.Env[0].Value = "2" }
+func onLAN(s *spec.Spec)  { s.Gate.Network = "lan" }
+func inRepo(s *spec.Spec) { s.ID.Scope = Repo }
 
 func onVM(s *spec.Spec) { s.Backend, s.Fixed.Backend = "smolvm", "smolvm" }
 

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -56,22 +58,6 @@ func (a *app) style(w io.Writer) view.Style {
 	return view.Style{Color: color, HomeDir: home}
 }
 
-// expandHome reads ~/ as HOME says, also where the user database differs, and
-// makes the path absolute.
-func expandHome(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	if rest, ok := strings.CutPrefix(path, "~/"); ok {
-		home, err := os.UserHomeDir()
-		if err != nil || home == "" {
-			return "", diag.Errorf("HOME is not set").WithHint("set HOME or BB_HOME")
-		}
-		path = filepath.Join(home, rest)
-	}
-	return filepath.Abs(path)
-}
-
 func isTerminal(v any) bool {
 	f, ok := v.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -84,6 +70,8 @@ type compiled struct {
 	state   *state.State
 	scopes  scopes
 	options compile.Options
+	// desire holds the specs as they were declared, and what comes with them.
+	desire compile.Result
 	// unapproved are agents of a repository that nobody allowed.
 	unapproved []*manifest.Agent
 	// warnings are diagnostics that did not stop the command.
@@ -116,14 +104,14 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		return nil, err
 	}
 	options := a.compileOptions(sc)
-	specs, mistakes := compile.Compile(wanted(fleet, want), options)
+	desire, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
 	problems.Sort()
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return &compiled{
-		fleet: fleet, specs: specs, state: st, scopes: sc, options: options,
+		fleet: fleet, specs: desire.Specs, desire: desire, state: st, scopes: sc, options: options,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
 }
@@ -134,6 +122,7 @@ func (a *app) compileOptions(sc scopes) compile.Options {
 		Backend: a.g.Backend, DefaultBackend: defaultBackend, BaseImage: a.g.BaseImage,
 		Skills: filepath.Join(home, ".claude", "skills"), Scopes: sc.byManifest(),
 		Workspace: a.g.Workspace, Repo: sc.root, Hazards: a.hazards(),
+		Read: host.Answer, Now: time.Now(),
 	}
 }
 

@@ -17,6 +17,7 @@ type applyCmd struct {
 	Yes         bool          `short:"y" help:"Do not ask. Never stands for --prune or --force."`
 	Prune       bool          `help:"Also remove bottles that no manifest declares."`
 	Force       bool          `help:"Also replace and remove bottles in which commands run."`
+	Refresh     bool          `name:"refresh-tokens" help:"Run the commands of token references again, also where nothing else changed."`
 	KeepFailed  bool          `help:"Leave what a failed creation made, for a look at it."`
 	JSON        bool          `help:"Print one JSON event a line."`
 	Parallel    int           `help:"Operations at once." default:"4"`
@@ -48,6 +49,11 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	p.prune = c.Prune
+	if c.Refresh {
+		if err := p.refresh(ctx); err != nil {
+			return err
+		}
+	}
 	if err := p.look(ctx); err != nil {
 		return err
 	}
@@ -60,7 +66,7 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	if len(p.plan.Nodes) == 0 {
 		return c.nothing(p)
 	}
-	if _, err := p.allSecrets(); err != nil {
+	if err := p.ready(); err != nil {
 		return err // before the prompt: a yes must be worth something
 	}
 	if err := p.consent("apply", c.Yes, c.Force); err != nil {
@@ -115,6 +121,9 @@ func (c *applyCmd) saved(ctx context.Context, a *app, file string) error {
 	}
 	if c.Prune {
 		return diag.Errorf("a saved plan says itself what is pruned").WithHint("bb plan --prune --out FILE")
+	}
+	if c.Refresh {
+		return diag.Errorf("a saved plan knows nothing of new tokens").WithHint("bb apply --refresh-tokens, without the file")
 	}
 	p, err := a.planning(s.Agents, state.Open)
 	if err != nil {

@@ -64,8 +64,11 @@ func (p *planning) specOf(agent string) (*spec.Spec, error) {
 	if declared == nil { // compile would have said so
 		return nil, diag.Errorf("no agent %q", agent).WithHint("bb list shows what is declared")
 	}
-	s, problems := compile.AdHoc(declared, p.options, "1")
-	return s, problems.Err()
+	desire, problems := compile.AdHoc(declared, p.options, "1")
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return desire.Specs[0], nil
 }
 
 // up finds the running instance of that name and of the spec's scope.

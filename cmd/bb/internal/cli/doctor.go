@@ -13,7 +13,10 @@ import (
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
@@ -36,9 +39,9 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 		backends.StatusOK: 0, backends.StatusWarn: 0, backends.StatusFail: 0,
 	}}
 	st := x.home(a)
-	specs := x.manifests(a)
-	x.variables(specs)
-	x.engines(ctx, a, st, specs)
+	desire := x.manifests(a)
+	x.values(desire)
+	x.engines(ctx, a, st, desire.Specs)
 	x.buildCA(a)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -154,25 +157,25 @@ func (x *examination) state(dir string, a *app, shown func(string) string) *stat
 }
 
 // manifests compiles all; the mistakes themselves are validate's to show.
-func (x *examination) manifests(a *app) []*spec.Spec {
+func (x *examination) manifests(a *app) compile.Result {
 	if a.homeExists() != nil {
-		return nil
+		return compile.Result{}
 	}
 	c, err := a.compile(nil, state.Read)
 	var mistakes diag.List
 	switch {
 	case errors.As(err, &mistakes):
 		x.add("manifests", backends.StatusFail, "bb validate shows them", "%s", count(len(mistakes), "mistake"))
-		return nil
+		return compile.Result{}
 	case err != nil:
 		x.fail("manifests", err)
-		return nil
+		return compile.Result{}
 	case len(c.warnings) > 0:
 		x.add("manifests", backends.StatusWarn, "bb validate shows them", "%s", count(len(c.warnings), "warning"))
 	default:
 		x.add("manifests", backends.StatusOK, "", "%s, %s", count(len(c.fleet.Agents), "agent"), count(len(c.fleet.Bottles), "bottle"))
 	}
-	return c.specs
+	return c.desire
 }
 
 func count(n int, what string) string {
@@ -182,36 +185,52 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// variables names those of the host that manifests want and that are not set.
-func (x *examination) variables(specs []*spec.Spec) {
-	wanted := map[string]map[string]bool{}
-	want := func(name, agent string) {
-		if wanted[name] == nil {
-			wanted[name] = map[string]bool{}
+// values names what manifests want of the host and cannot have: variables,
+// files, programs, logins. It runs nothing and prints no value.
+func (x *examination) values(desire compile.Result) {
+	wanted, missing := map[string]bool{}, map[string]map[string]bool{}
+	hints := map[string]string{}
+	miss := func(text, hint, agent string) {
+		if missing[text] == nil {
+			missing[text] = map[string]bool{}
 		}
-		wanted[name][agent] = true
+		missing[text][agent], hints[text] = true, hint
 	}
-	for _, s := range specs {
-		for _, ref := range s.Live.Tokens {
-			want(ref, s.ID.Agent)
-		}
-		for _, e := range s.Fixed.Env {
-			if e.Kind == spec.EnvHost {
-				want(e.Value, s.ID.Agent)
+	var known host.Values
+	for _, s := range desire.Specs {
+		for slot, ref := range s.Live.Tokens {
+			if _, own := desire.Values[s.ID.Name()][ref]; own || len(desire.Stops[s.ID.Name()]) > 0 {
+				continue // the provider's login, which stops say more about
+			}
+			wanted[ref] = true
+			_, err := egress.ResolveTokens([]egress.SlotRef{{Slot: slot, Ref: ref}}, known.Known)
+			for _, e := range unjoin(err) {
+				if !errors.Is(e, host.ErrNotRun) {
+					d := tokenProblem("", e)
+					miss(strings.TrimPrefix(d.Message, ": token "), d.Hint, s.ID.Agent)
+				}
 			}
 		}
-	}
-	unset := 0
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if v, ok := hostValue(name); ok && v != "" {
-			continue
+		for _, e := range s.Fixed.Env {
+			if e.Kind != spec.EnvHost {
+				continue
+			}
+			wanted[e.Value] = true
+			if v, err := host.Variable(e.Value); err != nil || v == "" {
+				miss(e.Value+" is not set", "export it, then run bb again", s.ID.Agent)
+			}
 		}
-		unset++
-		agents := slices.Sorted(maps.Keys(wanted[name]))
-		x.add("variables", backends.StatusWarn, "export it before bb apply", "%s is not set; wanted by %s", name, strings.Join(agents, ", "))
+		for _, d := range desire.Stops[s.ID.Name()] {
+			_, text, _ := strings.Cut(d.Message, ": ")
+			miss(text, d.Hint, s.ID.Agent)
+		}
 	}
-	if unset == 0 && len(wanted) > 0 {
-		x.add("variables", backends.StatusOK, "", "%s of the host wanted, all set", count(len(wanted), "variable"))
+	for _, text := range slices.Sorted(maps.Keys(missing)) {
+		agents := slices.Sorted(maps.Keys(missing[text]))
+		x.add("values", backends.StatusWarn, hints[text], "%s; wanted by %s", text, strings.Join(agents, ", "))
+	}
+	if len(missing) == 0 && len(wanted) > 0 {
+		x.add("values", backends.StatusOK, "", "%s of the host wanted, all there", count(len(wanted), "value"))
 	}
 }
 

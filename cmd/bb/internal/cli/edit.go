@@ -14,7 +14,7 @@ import (
 )
 
 type editCmd struct {
-	Name string `arg:"" help:"An agent or a bottle; agents/NAME or bottles/NAME where both exist."`
+	Name string `arg:"" help:"An agent, a bottle or a provider; agents/NAME, bottles/NAME or providers/NAME where several exist."`
 }
 
 // Run opens the manifest in the editor and validates what was saved. Where it
@@ -49,7 +49,7 @@ func (c *editCmd) Run(ctx context.Context, a *app) error {
 
 // manifestFile finds the one file that a name means.
 func (a *app) manifestFile(name string) (string, error) {
-	kinds := []string{"agents", "bottles"}
+	kinds := []string{"agents", "bottles", "providers"}
 	if kind, rest, ok := strings.Cut(name, "/"); ok {
 		kinds, name = []string{strings.TrimSuffix(kind, "s") + "s"}, rest
 	}
@@ -60,7 +60,11 @@ func (a *app) manifestFile(name string) (string, error) {
 			stem := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name()))
 			known = append(known, stem)
 			if stem == name {
-				found = append(found, filepath.Join(a.g.Home, kind, e.Name()))
+				path := filepath.Join(a.g.Home, kind, e.Name())
+				if kind == "providers" { // a directory, named as it is
+					path = filepath.Join(path, "provider.cue")
+				}
+				found = append(found, path)
 			}
 		}
 	}
@@ -74,5 +78,5 @@ func (a *app) manifestFile(name string) (string, error) {
 		}
 		return "", d.WithHint("bb list shows what there is, bb init writes starters")
 	}
-	return "", diag.Errorf("%q is an agent and a bottle", name).WithHint("say agents/%s or bottles/%s", name, name)
+	return "", diag.Errorf("%q is several manifests", name).WithHint("say agents/%s, bottles/%s or providers/%s", name, name, name)
 }

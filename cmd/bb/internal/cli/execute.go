@@ -67,7 +67,7 @@ func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
 
 // walk executes the plan under signals, and reports what finished.
 func (p *planning) walk(ctx context.Context, o executeOptions) error {
-	secrets, err := p.allSecrets()
+	secrets, err := p.resolve(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -88,7 +89,7 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 		}
 		f.own("prompt", first)
 	}
-	f.of("agent_provider.template", b.Provider.Template)
+	f.of("agent_provider.template", templateText(b.Provider))
 	f.optional("agent_provider.auth_token", b.Provider.AuthToken)
 	f.optional("agent_provider.image", b.Provider.Image)
 	f.optional("agent_provider.dockerfile", b.Provider.Dockerfile)
@@ -140,6 +141,14 @@ func (f *fields) identity(path, value, from string) {
 	case "bottle":
 		f.add(path, value, "bottle "+where(f.agent.Bottle.From, path))
 	}
+}
+
+// templateText names the provider, and the file of one that is the user's own.
+func templateText(p manifest.ProviderDecl) string {
+	if p.Custom == nil {
+		return p.Template
+	}
+	return fmt.Sprintf("%s (providers/%s/%s)", p.Template, p.Template, filepath.Base(p.Custom.File))
 }
 
 // envText says where a value comes from; a literal is the manifest's own text.

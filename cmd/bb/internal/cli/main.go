@@ -15,6 +15,7 @@ import (
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 )
 
 // Version is set by the linker.
@@ -103,7 +104,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	g.Home = cmp.Or(g.Home, "~/.bot-bottle") // also for an empty BB_HOME
 	a := &app{g: &g, stdin: stdin, stdout: stdout, stderr: stderr, screen: view.NewScreen(stderr, width(stderr))}
 	for _, path := range []*string{&g.Home, &g.SidecarBinary, &g.BuildCA, &g.Workspace} {
-		if *path, err = expandHome(*path); err != nil {
+		if *path, err = host.Expand(*path); err != nil {
 			return report(err, stderr)
 		}
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -37,6 +37,8 @@ type planning struct {
 	seen []plan.World
 	// asked are values that a person gave, kept for this command only.
 	asked map[string]string
+	// values are those that the host has.
+	values host.Values
 }
 
 func (a *app) planning(want []string, open func(string) (*state.State, error)) (*planning, error) {
@@ -153,14 +155,12 @@ func atOnce(work []func() error) error {
 	return errors.Join(errs...)
 }
 
-// hostValue looks a token reference or a host variable up.
-func hostValue(ref string) (string, bool) { return os.LookupEnv(ref) }
-
-// digests identifies the token values that the host has.
+// digests identifies the token values that are known without running anything.
 func (p *planning) digests(s *spec.Spec) map[string]string {
 	out := map[string]string{}
+	lookup := p.lookup(s.ID, p.values.Known)
 	for slot, ref := range s.Live.Tokens {
-		if v, ok := hostValue(ref); ok && v != "" {
+		if v, err := lookup(ref); err == nil && v != "" {
 			out[slot] = p.state.Key.Digest(s.ID.Name(), ref, v)
 		}
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,23 +14,27 @@ import (
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// unresolved notes what an apply of this plan would stop at.
+// unresolved notes what an apply of this plan would stop at, as far as can be
+// told without running anything.
 func (p *planning) unresolved() diag.List {
 	var notes diag.List
 	for _, c := range p.plan.Changes {
 		if c.Spec == nil || c.Action == plan.Blocked {
 			continue
 		}
-		_, err := p.secrets(c.Spec)
+		_, err := p.secrets(c.Spec, p.values.Known)
 		var list diag.List
 		if errors.As(err, &list) {
 			for _, d := range list {
 				d.Severity, d.Message = diag.Warning, d.Message+": apply will stop here"
-				notes = append(notes, d)
+				if !slices.Contains(notes, d) { // replicas say the same
+					notes = append(notes, d)
+				}
 			}
 		}
 	}
@@ -37,16 +42,60 @@ func (p *planning) unresolved() diag.List {
 	return notes
 }
 
-// allSecrets resolves the values of every instance that will be configured,
-// asking for what has to be asked once.
-func (p *planning) allSecrets() (map[spec.ID]spec.Secrets, error) {
+// ready checks before anybody is asked that what will be resolved can be, and
+// asks for the values that a person has to give. No command runs yet.
+func (p *planning) ready() error {
+	_, err := p.allSecrets(p.values.Known)
+	return err
+}
+
+// resolve returns the values of every instance that will be configured. Here,
+// and where somebody wants tokens refreshed, the commands of references run.
+func (p *planning) resolve(ctx context.Context) (map[spec.ID]spec.Secrets, error) {
+	ctx, release := p.app.untilSignal(ctx)
+	defer release()
+	secrets, err := p.allSecrets(p.running(ctx))
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return secrets, err
+}
+
+// refresh runs the commands of all references, so that the plan knows whether
+// their tokens changed.
+func (p *planning) refresh(ctx context.Context) error {
+	ctx, release := p.app.untilSignal(ctx)
+	defer release()
+	var problems diag.List
+	for _, s := range p.specs {
+		_, err := p.secrets(s, p.running(ctx))
+		var list diag.List
+		if errors.As(err, &list) {
+			problems = append(problems, list...)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	problems.Sort()
+	return problems.Err()
+}
+
+// finder returns the value of a reference.
+type finder = func(ref string) (string, error)
+
+func (p *planning) running(ctx context.Context) finder {
+	return func(ref string) (string, error) { return p.values.Run(ctx, ref) }
+}
+
+func (p *planning) allSecrets(find finder) (map[spec.ID]spec.Secrets, error) {
 	out := map[spec.ID]spec.Secrets{}
 	var problems diag.List
 	for _, c := range p.plan.Changes {
 		if c.Spec == nil || c.Action == plan.Blocked {
 			continue
 		}
-		s, err := p.secrets(c.Spec)
+		s, err := p.secrets(c.Spec, find)
 		var list diag.List
 		if errors.As(err, &list) {
 			problems = append(problems, list...)
@@ -66,30 +115,59 @@ func (p *planning) allSecrets() (map[spec.ID]spec.Secrets, error) {
 
 // secrets resolves every value that a spec refers to and that needs no
 // person. Errors name variables and what wants them, never a value.
-func (p *planning) secrets(s *spec.Spec) (spec.Secrets, error) {
+func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, error) {
 	var refs []egress.SlotRef
 	for slot, ref := range s.Live.Tokens {
 		refs = append(refs, egress.SlotRef{Slot: slot, Ref: ref})
 	}
 	slices.SortFunc(refs, func(a, b egress.SlotRef) int { return strings.Compare(a.Slot, b.Slot) })
-	tokens, err := egress.ResolveTokens(refs, hostValue)
-	var problems diag.List
+	problems := slices.Clone(p.desire.Stops[s.ID.Name()])
+	tokens, err := egress.ResolveTokens(refs, p.lookup(s.ID, find))
+	missing := len(problems) > 0 // then it is the login that has no token
 	for _, e := range unjoin(err) {
-		problems = append(problems, diag.Errorf("%s: %v", s.ID.Agent, e).WithHint("export it, then run bb again"))
+		if !missing && !errors.Is(e, host.ErrNotRun) {
+			problems = append(problems, tokenProblem(s.ID.Agent, e))
+		}
 	}
-	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: p.digests(s)}
+	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: map[string]string{}}
+	for slot, v := range tokens { // of these values: a file may have another by now
+		out.Digests[slot] = p.state.Key.Digest(s.ID.Name(), s.Live.Tokens[slot], v)
+	}
 	for _, e := range s.Fixed.Env {
 		if e.Kind != spec.EnvHost {
 			continue
 		}
-		v, ok := hostValue(e.Value)
-		if !ok {
+		v, err := host.Variable(e.Value)
+		if err != nil {
 			problems = append(problems, diag.Errorf("%s: env.%s: host variable %s is not set", s.ID.Agent, e.Name, e.Value).
 				WithHint("export it, then run bb again"))
 		}
 		out.Env[e.Name] = v
 	}
 	return out, problems.Err()
+}
+
+// tokenProblem says what to do about a token that cannot be had.
+func tokenProblem(agent string, err error) diag.Diagnostic {
+	hint := "export it, then run bb again"
+	var why diag.Diagnostic
+	if errors.As(err, &why) {
+		hint = why.Hint
+		err = errors.New(strings.TrimSuffix(err.Error(), " ("+why.Hint+")"))
+	} else if !errors.Is(err, egress.ErrUnset) {
+		hint = "a token is one line of text"
+	}
+	return diag.Errorf("%s: %v", agent, err).WithHint("%s", hint)
+}
+
+// lookup finds the value of a reference: the provider's own, else the host's.
+func (p *planning) lookup(id spec.ID, find finder) finder {
+	return func(ref string) (string, error) {
+		if v, ok := p.desire.Values[id.Name()][ref]; ok {
+			return v, nil
+		}
+		return find(ref)
+	}
 }
 
 // askFor asks for the values of a spec that a person has to give, once for all

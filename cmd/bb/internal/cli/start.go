@@ -46,7 +46,7 @@ func (c *startCmd) Run(ctx context.Context, a *app) error {
 	if err := blocked(p.plan); err != nil {
 		return err
 	}
-	if _, err := p.allSecrets(); err != nil {
+	if err := p.ready(); err != nil {
 		return err
 	}
 	if err := a.confirm(c.Yes, "Start it?"); err != nil {
@@ -77,8 +77,12 @@ func (p *planning) adHoc(name string) (*spec.Spec, error) {
 	if agent == nil {
 		return nil, diag.Errorf("no agent %q", name) // planning has said so already
 	}
-	s, problems := compile.AdHoc(agent, p.options, newReplica())
-	return s, problems.Err()
+	desire, problems := compile.AdHoc(agent, p.options, newReplica())
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	p.desire = desire
+	return desire.Specs[0], nil
 }
 
 // newReplica begins with a letter: declared replicas are numbers.

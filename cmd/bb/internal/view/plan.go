@@ -120,6 +120,7 @@ var phrases = map[plan.Reason]string{
 	plan.PromptChanged:   "prompt",
 	plan.SkillsChanged:   "skills",
 	plan.EnvMissing:      "its secret environment was not handed over",
+	plan.LoginChanged:    "the login that it is lent",
 }
 
 // Running counts the commands that somebody runs in an agent.
@@ -216,6 +217,9 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row("workspace", st.workspace(s))
 	if s.Gate.Network != "" {
 		row("network", s.Gate.Network)
+	}
+	for _, l := range s.Logins {
+		row("login", fmt.Sprintf("%s of this machine, until %s", st.Path(l.From), l.Expires.Local().Format("2006-01-02 15:04")))
 	}
 	for _, r := range s.Live.Routes {
 		row("egress", Route(r, s.Live.Tokens))
