@@ -47,6 +47,7 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 	}
 	h.must("exec", agent, "--", "codex", "login", "status").says(t, "Logged in using ChatGPT")
 	stoodIn(t, h, agent, ends)
+	h.must("info", agent).says(t, "until "+ends.Local().Format("2006-01-02 15:04"))
 
 	t.Run("never holds the token", func(t *testing.T) { neverHolds(t, h, u, agent, token[len(token)-40:], literal) })
 	t.Run("resumes", func(t *testing.T) {
@@ -63,6 +64,25 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 		h.must("exec", agent, "--", "codex", "--dangerously-bypass-approvals-and-sandbox", "resume", "--last", "--help")
 	})
 	t.Run("follows the host's login", func(t *testing.T) { rotates(t, h, u, login, agent, token) })
+	t.Run("follows its manifest", func(t *testing.T) {
+		if r := h.runWith("---\nname: mine\ndescription: mark-mine\n---\n", "exec", agent, "--", "sh", "-c",
+			"mkdir -p ~/.agents/skills/mine && cat > ~/.agents/skills/mine/SKILL.md"); r.code != 0 {
+			t.Fatal(r)
+		}
+		h.write("agents/"+agent+".md", "---\nbottle: codex\n---\nNever forget mark-other.\n")
+		h.must("plan", "--json").says(t, "skills_changed", "prompt_changed")
+		id := containerID(t, containerOf(t, agent, false))
+		h.must("apply", "-y")
+		h.settled()
+		if now := containerID(t, containerOf(t, agent, false)); now != id {
+			t.Errorf("not in place: %s is now %s", id, now)
+		}
+		now := u.since()
+		h.must("run", agent, "-p", "again mark-follows")
+		if want := []string{"mark-follows", "mark-mine", "mark-other"}; !slices.Equal(codexTurn(t, now(), "mark-follows").Marks, want) {
+			t.Errorf("the model was told %v, want %v", codexTurn(t, now(), "mark-follows").Marks, want)
+		}
+	})
 	t.Run("a refresh would be noticed", func(t *testing.T) {
 		past := codexToken(time.Now().Add(-time.Hour), "by-hand")
 		writeInside(t, h, agent, codexLogin(past, past, "egress-placeholder"))

@@ -107,7 +107,9 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 	}
 	var stale []string
 	for _, part := range parts {
-		stale = append(stale, have[part].Paths...)
+		if have[part].Digest != want[part].Digest {
+			stale = append(stale, have[part].Paths...)
+		}
 		delete(all, part)
 		if p, ok := want[part]; ok {
 			all[part] = p

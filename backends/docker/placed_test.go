@@ -41,9 +41,18 @@ func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 		spec.File{Path: spec.Home + "/.tool", Dir: true, Mode: 0o700},
 		spec.File{Path: spec.Home + "/.tool/login", Mode: 0o600, Content: []byte("stand-in"), Part: spec.PartLogin})
 	withSkills(s, map[string][]string{"one": {"SKILL.md", "more"}, "two": {"SKILL.md"}})
-	bringUp(t, d, s)
 	r := &recorder{engineAPI: d.engine}
 	d.engine = r
+	bringUp(t, d, s)
+	var inAgent []string
+	for _, e := range r.execs {
+		if strings.HasPrefix(e, agentUser) {
+			inAgent = append(inAgent, e)
+		}
+	}
+	if len(inAgent) != 1 || !strings.Contains(inAgent[0], "door env") {
+		t.Errorf("a fresh bottle needs more than its secret environment: %v", inAgent)
+	}
 	sh(t, d, s, "mkdir -p ~/.tool/skills/own && echo own > ~/.tool/skills/own/SKILL.md; chmod 0 ~/.tool/skills/two")
 	look := func(want string) {
 		t.Helper()
@@ -66,7 +75,7 @@ func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 	}
 
 	withSkills(s, map[string][]string{"one": {"SKILL.md"}})
-	change(2, spec.PartSkills) // the second takes away what the first placed
+	change(1, spec.PartSkills)
 	look("login skills/one/SKILL.md skills/own/SKILL.md 700")
 
 	s.Files[0].Content = []byte("be quick")
