@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -60,8 +61,29 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 		if turn := codexTurn(t, now(), "mark-second"); !slices.Contains(turn.Marks, "mark-first") && !slices.Contains(turn.Marks, "mark-slow") {
 			t.Errorf("the earlier turn is forgotten: %v", turn.Marks)
 		}
-		// The arguments that bb attach uses are ones that this version takes.
-		h.must("exec", agent, "--", "codex", "--dangerously-bypass-approvals-and-sandbox", "resume", "--last", "--help")
+	})
+	t.Run("opens without a question", func(t *testing.T) {
+		const bypass = "codex --dangerously-bypass-approvals-and-sandbox "
+		for i, args := range []string{"'open mark-screen'", "resume --last 'go on mark-again'"} {
+			mark := []string{"mark-screen", "mark-again"}[i]
+			now := u.since()
+			ctx, cancel := context.WithCancel(t.Context())
+			cmd := h.command(ctx, "exec", agent, "--", "env", "TERM=xterm", "script", "-qec", bypass+args, "/dev/null")
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the backend is asked from a terminal", func() bool {
+				return slices.ContainsFunc(now(), func(s seen) bool {
+					return slices.Contains(s.Marks, mark) && slices.Contains(s.Marks, "mark-screen")
+				})
+			})
+			cancel()
+			cmd.Wait() //nolint:errcheck // it was interrupted
+			if paths := issuerSaw(now()); len(paths) > 0 {
+				t.Errorf("a turn asked the issuer for %v", paths)
+			}
+		}
 	})
 	t.Run("follows the host's login", func(t *testing.T) { rotates(t, h, u, login, agent, token) })
 	t.Run("follows its manifest", func(t *testing.T) {
@@ -97,6 +119,8 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 // stoodIn looks at the login that the agent got.
 func stoodIn(t *testing.T, h *home, agent string, ends time.Time) {
 	t.Helper()
+	h.must("exec", agent, "--", "stat", "-c", "%n %U %a", "/home/node/.codex", "/home/node/.codex/auth.json").
+		says(t, ".codex node 700\n", "auth.json node 600\n")
 	file := loginInside(t, h, agent)
 	if file.AuthMode != "chatgpt" || file.APIKey != nil || file.Tokens.Account != "account-1" {
 		t.Errorf("the stand-in is not of the host's shape: %+v", file)
@@ -191,7 +215,8 @@ func TestCodexOverHTTPS(t *testing.T) {
 	login := newHostLogin(t, h)
 	token := login.write(time.Now().Add(24*time.Hour), time.Now().Add(time.Hour))
 	routes := u.codexEgress()
-	h.bottle("codex", "agent_provider: {template: codex, forward_host_credentials: true}\n"+routes)
+	narrow := strings.Replace(routes, "websocket: true\n", "websocket: true\n      path_allowlist: [/backend-api/codex, /backend-api/wham]\n", 1)
+	h.bottle("codex", "agent_provider: {template: codex, forward_host_credentials: true}\n"+narrow)
 	agent := h.agent("codex", "codex", "")
 	docker(t, "kill", "-s", "USR1", u.name)
 	r := h.must("run", agent, "-p", "ping")
@@ -203,6 +228,12 @@ func TestCodexOverHTTPS(t *testing.T) {
 	}
 	authorized(t, u.seen(), "chatgpt.com", "Bearer "+token)
 	docker(t, "kill", "-s", "USR2", u.name)
+	h.must("exec", agent, "--", "curl", "-sS", "https://chatgpt.com/backend-api/conversations").says(t, "egress: ")
+	for _, s := range u.seen() {
+		if s.Host == "chatgpt.com" && !strings.HasPrefix(s.Path, "/backend-api/codex") && !strings.HasPrefix(s.Path, "/backend-api/wham") {
+			t.Errorf("a path that the manifest leaves out: %s", s.Path)
+		}
+	}
 
 	bottle := containerOf(t, agent, false)
 	id := containerID(t, bottle)
