@@ -84,6 +84,10 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 				t.Errorf("a turn asked the issuer for %v", paths)
 			}
 		}
+		// Its daemon runs a copy of the program from there.
+		if r := h.run("exec", agent, "--", "ls", "/home/node/.codex/packages"); r.code == 0 {
+			t.Errorf("something outlives the program: %s", r)
+		}
 	})
 	t.Run("follows the host's login", func(t *testing.T) { rotates(t, h, u, login, agent, token) })
 	t.Run("follows its manifest", func(t *testing.T) {

@@ -77,10 +77,11 @@ func (p *Provision) lend(in Input) {
 	p.Program.Verify = [][]string{{"codex", "login", "status"}}
 }
 
-// codexConfig is config.toml: home and workspace are trusted, and nothing is
-// sent that no turn needs.
+// codexConfig is config.toml: home and workspace are trusted, nothing is sent
+// that no turn needs, and nothing outlives the program: a daemon would keep the
+// environment that it was started with, and a copy of the whole program.
 func codexConfig() []byte {
-	text := "check_for_update_on_startup = false\n\n[analytics]\nenabled = false\n"
+	text := "check_for_update_on_startup = false\n\n[analytics]\nenabled = false\n\n[features]\ndaemon_auto_start = false\n"
 	for _, dir := range []string{spec.Home, spec.Workdir} {
 		text += fmt.Sprintf("\n[projects.%q]\ntrust_level = \"trusted\"\n", dir)
 	}

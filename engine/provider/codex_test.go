@@ -76,6 +76,9 @@ func TestCodexIsSetUp(t *testing.T) {
 [analytics]
 enabled = false
 
+[features]
+daemon_auto_start = false
+
 [projects."/home/node"]
 trust_level = "trusted"
 
