@@ -46,18 +46,9 @@ func TestClaudeAnswersWithAnInjectedCredential(t *testing.T) {
 	turn := make(chan result)
 	go func() { turn <- h.run("run", agent, "-p", "think-20s") }()
 	eventually(t, "the API thinks", func() bool { return u.turns() > turns })
-	found, processes := search(t, bottle, value)
-	if len(found) > 0 {
-		t.Errorf("the bottle holds the value: %v", found)
-	}
-	if processes < 2 {
-		t.Errorf("only %d processes were searched: the agent was not among them", processes)
-	}
+	holdsOnly(t, bottle, value, literal)
 	if r := <-turn; r.code != 0 {
 		t.Errorf("the slow turn: %s", r)
-	}
-	if found, _ := search(t, bottle, literal); len(found) < 2 {
-		t.Errorf("the search finds a literal of the manifest only in %v: it proves nothing", found)
 	}
 
 	events := docker(t, "events", "--since", begin.Format(time.RFC3339), "--until", time.Now().Add(time.Second).Format(time.RFC3339))
@@ -77,6 +68,22 @@ func TestClaudeAnswersWithAnInjectedCredential(t *testing.T) {
 		absent(t, "bb "+args[0], strings.NewReader(h.must(args...).all()), value)
 	}
 	absentBelow(t, h.dir, value)
+}
+
+// holdsOnly searches everything of a bottle in the middle of a turn: a value is
+// nowhere, while a literal that the manifest sets is found.
+func holdsOnly(t *testing.T, bottle, value, literal string) {
+	t.Helper()
+	found, processes := search(t, bottle, value, literal)
+	if len(found[0]) > 0 {
+		t.Errorf("the bottle holds the value: %v", found[0])
+	}
+	if processes < 2 {
+		t.Errorf("only %d processes were searched: the agent was not among them", processes)
+	}
+	if len(found[1]) < 2 {
+		t.Errorf("the search finds a literal of the manifest only in %v: it proves nothing", found[1])
+	}
 }
 
 // absentFrom searches what docker streams: a file system or an image's layers.

@@ -25,6 +25,7 @@ type seen struct {
 	Method, Host, Path, Authorization string
 	BodyBytes                         int64 `json:"body_bytes"`
 	Header                            map[string][]string
+	Marks                             []string // words "mark-..." of the body
 }
 
 func newUpstream(t testing.TB, names ...string) *upstream {
@@ -122,17 +123,17 @@ func push(t testing.TB, containerName, file string) string {
 	return path
 }
 
-// search looks for a value in a running container, from beside it and with the
+// search looks for values in a running container, from beside it and with the
 // privileges to read all there is: every file, and environment, arguments and
-// memory of every process. It returns where the value is, and how many
-// processes there were. The value goes in by standard input.
-func search(t *testing.T, containerName, value string) (found []string, processes int) {
+// memory of every process. It returns where each value is, and how many
+// processes there were. The values go in by standard input.
+func search(t *testing.T, containerName string, values ...string) (found [][]string, processes int) {
 	t.Helper()
 	cmd := exec.Command("docker", "run", "--rm", "-i", "--pid", "container:"+containerName,
 		"--cap-add", "SYS_PTRACE", "--cap-add", "DAC_READ_SEARCH",
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		probeImage, "grep", "-root", "/proc/1/root/")
-	cmd.Stdin = strings.NewReader(value)
+	cmd.Stdin = strings.NewReader(strings.Join(values, "\n"))
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("search %s: %v", containerName, err)
@@ -146,9 +147,11 @@ func search(t *testing.T, containerName, value string) (found []string, processe
 	if _, err := fmt.Sscanf(summary[strings.Index(summary, ",")+1:], "%d processes", &processes); err != nil {
 		t.Fatalf("the search said %q: %v", summary, err)
 	}
+	found = make([][]string, len(values))
 	for _, a := range all[:len(all)-1] {
-		if a.Out {
-			found = append(found, a.Target)
+		var n int
+		if _, err := fmt.Sscanf(a.Detail, "value %d", &n); a.Out && err == nil {
+			found[n] = append(found[n], a.Target)
 		}
 	}
 	return found, processes

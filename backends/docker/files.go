@@ -24,10 +24,12 @@ type archive struct {
 	buf  bytes.Buffer
 	tar  *tar.Writer
 	dirs map[string]bool
+	// modes are those of directories below the home that are not 0755.
+	modes map[string]int64
 }
 
 func newArchive() *archive {
-	a := &archive{dirs: map[string]bool{}}
+	a := &archive{dirs: map[string]bool{}, modes: map[string]int64{}}
 	a.tar = tar.NewWriter(&a.buf)
 	return a
 }
@@ -68,7 +70,11 @@ func (a *archive) parents(dir string, root bool) error {
 		return err
 	}
 	a.dirs[dir] = true
-	return a.dir(dir, 0o755, root && dir != spec.Home)
+	mode, ok := a.modes[dir]
+	if !ok {
+		mode = 0o755
+	}
+	return a.dir(dir, mode, root && dir != spec.Home)
 }
 
 func (a *archive) dir(name string, mode int64, root bool) error {

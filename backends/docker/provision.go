@@ -75,24 +75,6 @@ func (d *Driver) provisionEnv(ctx context.Context, s *spec.Spec, agent string, s
 		command{argv: []string{spec.BinaryPath, "door", "env"}, stdin: &records}, 0)
 }
 
-// provisionFiles places the files of live parts again.
-func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string, parts []string) error {
-	a, any := newArchive(), false
-	for _, f := range s.Files {
-		if f.Part == "" || !slices.Contains(parts, f.Part) {
-			continue
-		}
-		any = true
-		if err := a.add(f); err != nil {
-			return err
-		}
-	}
-	if !any {
-		return nil
-	}
-	return d.upload(ctx, agent, s.ID.Name(), a)
-}
-
 // provisionIdentity sets each declared field by itself, as the agent's user,
 // so that it lands in the file that git in the bottle reads. A field that is
 // not declared any more is unset.

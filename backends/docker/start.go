@@ -47,7 +47,11 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if err := d.fillWorkspace(ctx, s, agent); err != nil {
 		return err
 	}
-	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID)
+	old, placed, err := d.outdated(ctx, s, agent.ID)
+	if err != nil {
+		return err
+	}
+	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID, record(placed)...)
 	if err != nil {
 		return err
 	}
@@ -57,13 +61,16 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if err := d.engine.ContainerStart(ctx, agent.ID, container.StartOptions{}); err != nil {
 		return d.wrap(err, "start bottle %s", name)
 	}
+	if err := d.provisionFiles(ctx, s, agent.ID, old); err != nil {
+		return err
+	}
 	if agent.HostConfig.Runtime == "runsc" {
 		return d.probeDoor(ctx, s, agent.ID)
 	}
 	return nil
 }
 
-func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar string) (*archive, error) {
+func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar string, more ...spec.File) (*archive, error) {
 	ca, err := d.authority(ctx, s, sidecar)
 	if err != nil {
 		return nil, err
@@ -80,7 +87,7 @@ func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar st
 	all = append(slices.Clip(all),
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
 		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
-	for _, f := range all {
+	for _, f := range append(all, more...) {
 		if err := a.add(f); err != nil {
 			return nil, err
 		}

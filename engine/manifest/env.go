@@ -11,7 +11,7 @@ var ReservedEnv = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
 	"http_proxy", "https_proxy", "no_proxy", "all_proxy",
 	"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
-	"CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE", "HOME", "USER",
+	"CURL_CA_BUNDLE", "HOME", "USER",
 }
 
 // nearReference is what people write who mean a host reference.

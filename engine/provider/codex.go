@@ -46,7 +46,7 @@ func makeCodex(in Input) Provision {
 		},
 		PromptFile: codexHome + "/AGENTS.md",
 		Recipe:     codexRecipe,
-		SkillsDir:  codexHome + "/skills",
+		SkillsDir:  spec.Home + "/.agents/skills", // codexHome/skills is its old place
 	}
 	p.Routes = []egress.Route{
 		{Host: "api.openai.com", Port: 443, TLSPassthrough: true, WebSocket: true},
@@ -77,9 +77,11 @@ func (p *Provision) lend(in Input) {
 	p.Program.Verify = [][]string{{"codex", "login", "status"}}
 }
 
-// codexConfig is config.toml: home and workspace are trusted.
+// codexConfig is config.toml: home and workspace are trusted, nothing is sent
+// that no turn needs, and nothing outlives the program: a daemon would keep the
+// environment that it was started with, and a copy of the whole program.
 func codexConfig() []byte {
-	text := "check_for_update_on_startup = false\n"
+	text := "check_for_update_on_startup = false\n\n[analytics]\nenabled = false\n\n[features]\ndaemon_auto_start = false\n"
 	for _, dir := range []string{spec.Home, spec.Workdir} {
 		text += fmt.Sprintf("\n[projects.%q]\ntrust_level = \"trusted\"\n", dir)
 	}

@@ -67,6 +67,47 @@ func TestCodexWithoutForwarding(t *testing.T) {
 	}
 }
 
+// Source: Codex 0.169: keys that its --strict-config takes, the directory that
+// its skills moved to, and arguments that the end-to-end tests run.
+func TestCodexIsSetUp(t *testing.T) {
+	p := provide(t, "codex", Input{Now: now})
+	want := `check_for_update_on_startup = false
+
+[analytics]
+enabled = false
+
+[features]
+daemon_auto_start = false
+
+[projects."/home/node"]
+trust_level = "trusted"
+
+[projects."/home/node/workspace"]
+trust_level = "trusted"
+`
+	if len(p.Files) != 2 || p.Files[0].Mode != 0o700 || !p.Files[0].Dir || p.Files[1].Mode != 0o600 {
+		t.Fatalf("files %+v", p.Files)
+	}
+	if d := cmp.Diff(want, string(p.Files[1].Content)); d != "" {
+		t.Error(d)
+	}
+	if p.SkillsDir != "/home/node/.agents/skills" || p.PromptFile != "/home/node/.codex/AGENTS.md" || len(p.Prompted) > 0 {
+		t.Errorf("skills %s, prompt %s %v", p.SkillsDir, p.PromptFile, p.Prompted)
+	}
+	for want, argv := range map[string][]string{
+		"codex --dangerously-bypass-approvals-and-sandbox":                              p.Program.Interactive,
+		"codex --dangerously-bypass-approvals-and-sandbox resume --last":                p.Program.Resume,
+		"codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check -": p.Program.Headless,
+	} {
+		if got := strings.Join(argv, " "); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if len(p.Program.Verify) > 0 {
+		t.Error("a login that nobody lends is checked")
+	}
+}
+
 // Source: reference behaviours of codex. Mode, shape and account stay, every
 // token is a dummy, both end when the real access token does.
 func TestCodexLendsTheLogin(t *testing.T) {

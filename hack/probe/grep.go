@@ -17,27 +17,41 @@ import (
 	"strings"
 )
 
-// grep looks for a value in every file below root, and in the environment,
-// arguments and memory of every process but itself. The value comes by
-// standard input: on a command line it would be found there.
+// grep looks for values in the environment, arguments and memory of every
+// process but itself, and in every file below root. The values come by
+// standard input, one a line: on a command line they would be found there.
 func grep(in io.Reader, root string) {
-	value, err := io.ReadAll(in)
-	if value = bytes.TrimSpace(value); err != nil || len(value) < 8 {
-		report(result{Attempt: "grep", Out: true, Detail: fmt.Sprint("needs a value of 8 bytes or more on standard input ", err)})
+	text, err := io.ReadAll(in)
+	s := search{root: root}
+	for i, value := range bytes.Fields(text) {
+		if len(value) < 8 {
+			err = fmt.Errorf("value %d is short", i)
+		}
+		for _, f := range forms(value) {
+			s.forms = append(s.forms, form{i, f})
+		}
+	}
+	if err != nil || len(s.forms) == 0 {
+		report(result{Attempt: "grep", Out: true, Detail: fmt.Sprint("needs values of 8 bytes or more on standard input ", err)})
 		return
 	}
-	s := search{root: root, forms: forms(value)}
+	s.processes() // before they end
 	s.files()
-	s.processes()
 	report(result{
 		Attempt: "grep summary", Out: s.hits > 0,
 		Detail: fmt.Sprintf("%d files, %d processes, %d memory areas, %d unreadable", s.read, s.procs, s.areas, s.unreadable),
 	})
 }
 
+// form is one spelling of one value.
+type form struct {
+	value int
+	text  []byte
+}
+
 type search struct {
 	root                                 string
-	forms                                [][]byte
+	forms                                []form
 	hits, read, procs, areas, unreadable int
 }
 
@@ -87,17 +101,18 @@ func (s *search) file(path string) {
 func (s *search) stream(where string, r io.Reader) {
 	longest := 0
 	for _, f := range s.forms {
-		longest = max(longest, len(f))
+		longest = max(longest, len(f.text))
 	}
+	had := map[int]bool{}
 	buffer, kept := make([]byte, 1<<20), 0
 	for {
 		n, err := r.Read(buffer[kept:])
 		piece := buffer[:kept+n]
 		for _, f := range s.forms {
-			if n > 0 && bytes.Contains(piece, f) {
+			if n > 0 && !had[f.value] && bytes.Contains(piece, f.text) {
+				had[f.value] = true
 				s.hits++
-				report(result{Attempt: "grep", Target: where, Out: true})
-				return
+				report(result{Attempt: "grep", Target: where, Out: true, Detail: fmt.Sprintf("value %d", f.value)})
 			}
 		}
 		if err != nil || n == 0 {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"regexp"
+	"slices"
 	"sync"
 )
 
@@ -18,6 +20,21 @@ type seen struct {
 	Authorization string      `json:"authorization"`
 	BodyBytes     int64       `json:"body_bytes"`
 	Header        http.Header `json:"header"`
+	// Marks are the words of the body that tests look for: mark-...
+	Marks []string `json:"marks,omitempty"`
+}
+
+var mark = regexp.MustCompile(`mark-[a-z0-9]+`)
+
+func sawRequest(r *http.Request, body []byte) seen {
+	s := seen{
+		Method: r.Method, Host: r.Host, Path: r.URL.RequestURI(), Proto: r.Proto,
+		Authorization: r.Header.Get("Authorization"), BodyBytes: int64(len(body)), Header: r.Header,
+		Marks: mark.FindAllString(string(body), -1),
+	}
+	slices.Sort(s.Marks)
+	s.Marks = slices.Compact(s.Marks)
+	return s
 }
 
 // journal writes every request as one JSON line, and keeps the lines.
@@ -37,10 +54,7 @@ func (j *journal) record(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		j.add(seen{
-			Method: r.Method, Host: r.Host, Path: r.URL.RequestURI(), Proto: r.Proto,
-			Authorization: r.Header.Get("Authorization"), BodyBytes: int64(len(body)), Header: r.Header,
-		})
+		j.add(sawRequest(r, body))
 		next.ServeHTTP(w, r)
 	})
 }

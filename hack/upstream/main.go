@@ -1,7 +1,8 @@
 // Command upstream plays the outside world for tests and for the demo: a TLS
 // server with an authority of its own that answers for the names it is given
 // and writes down every request it saw. It needs nothing but itself, so that
-// it runs as the only file of a container.
+// it runs as the only file of a container. SIGUSR1 makes it refuse WebSockets,
+// SIGUSR2 let them in again.
 package main
 
 import (
@@ -55,7 +56,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	journal := &journal{out: os.Stdout}
-	outside := journal.record(byHost())
+	responses := &responsesAPI{journal: journal}
+	go responses.obey(ctx)
+	outside := journal.record(byHost(responses))
 
 	private := http.NewServeMux()
 	private.HandleFunc("GET /_seen", journal.serve)
@@ -82,13 +85,20 @@ func run(ctx context.Context, o options) error {
 	}
 }
 
-// byHost lets one server play several: the messages API under its own name,
-// an echo under every other.
-func byHost() http.Handler {
-	messages, echo := messagesAPI(), echoAPI()
+// byHost lets one server play several: each API under its own name, an echo
+// under every other.
+func byHost(responses *responsesAPI) http.Handler {
+	apis := map[string]http.Handler{
+		"api.anthropic.com": messagesAPI(),
+		"chatgpt.com":       chatgptAPI(responses),
+		"api.openai.com":    openaiAPI(responses),
+		"auth.openai.com":   loginAPI(),
+	}
+	echo := echoAPI()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host, _, _ := strings.Cut(r.Host, ":"); host == "api.anthropic.com" {
-			messages.ServeHTTP(w, r)
+		host, _, _ := strings.Cut(r.Host, ":")
+		if api, ok := apis[host]; ok {
+			api.ServeHTTP(w, r)
 			return
 		}
 		echo.ServeHTTP(w, r)

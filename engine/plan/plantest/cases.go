@@ -104,7 +104,7 @@ func fixedHalf(t *table) {
 	})), list(Running(dev)))
 	t.on("everything changed", Desired(Spec("dev", func(s *spec.Spec) {
 		s.Fixed = spec.Fixed{
-			Backend: "docker", Provider: "claude", Supervise: true, Files: "v1:2",
+			Backend: "docker", Provider: "other", Supervise: true, Files: "v1:2",
 			Resources: spec.Resources{CPUs: 2, Memory: 1 << 30, Disk: 1 << 30, PIDs: 9},
 			Workspace: spec.Workspace{Mode: "copy", Path: "/src", GuestPath: "/w"},
 		}

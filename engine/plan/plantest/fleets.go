@@ -14,7 +14,7 @@ func fleets(t *table) {
 	t.on("ad-hoc instance beside a declared one", want([]desireEdit{pruning}, one), list(Running(one), Running(Spec("dev", replica("x7f3")))))
 	t.on("ad-hoc instance of nothing declared", want([]desireEdit{pruning}), list(Running(Spec("dev", replica("x7f3")))))
 	a, b := Spec("a"), Spec("b")
-	c := Spec("c", func(s *spec.Spec) { s.Image = spec.Image{Name: "claude", Recipe: "FROM y"} })
+	c := Spec("c", func(s *spec.Spec) { s.Image = spec.Image{Name: "other", Recipe: "FROM y"} })
 	t.on("agents share an image", Desired(a, b, c), nil)
 	t.on("one of each", want([]desireEdit{pruning, declared("less")},
 		Spec("new"), Spec("same"), Spec("stopped"), Spec("live", prompt), Spec("fixed", port2), Spec("taken")),

@@ -79,7 +79,10 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	if !c.Yes {
 		o.agreed = p.plan.Fingerprint()
 	}
-	return p.execute(ctx, o)
+	if err := p.execute(ctx, o); err != nil {
+		return err
+	}
+	return p.lapsed().Err() // the others were not kept waiting for it
 }
 
 // show prints the plan: beside the events, where those go to standard output.
@@ -103,6 +106,9 @@ func (c *applyCmd) options() executeOptions {
 
 // nothing ends an apply that has nothing to do.
 func (c *applyCmd) nothing(p *planning) error {
+	if err := p.lapsed().Err(); err != nil {
+		return err
+	}
 	if c.JSON {
 		r := apply.Result{Summary: plan.Summary{Unchanged: p.plan.Unchanged}}
 		if err := p.summarize(r, executeOptions{json: true}); err != nil {

@@ -91,6 +91,9 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	}
 	f.of("agent_provider.template", templateText(b.Provider))
 	f.optional("agent_provider.auth_token", b.Provider.AuthToken)
+	if b.Provider.ForwardHostCredentials {
+		f.of("agent_provider.forward_host_credentials", "true")
+	}
 	f.optional("agent_provider.image", b.Provider.Image)
 	f.optional("agent_provider.dockerfile", b.Provider.Dockerfile)
 	for _, e := range b.Env {
@@ -103,6 +106,9 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	if s != nil {
 		for _, r := range s.Live.Routes {
 			f.add("egress.routes", view.RouteOnly(r, s.Live.Tokens), r.Source)
+		}
+		for _, l := range s.Logins {
+			f.add("login", "until "+l.Expires.Local().Format("2006-01-02 15:04"), st.Path(l.From))
 		}
 		f.of("backend", s.Backend)
 		f.of("resources.cpus", fmt.Sprint(s.Fixed.Resources.CPUs))

@@ -38,6 +38,10 @@ func (p *planning) unresolved() diag.List {
 			}
 		}
 	}
+	for _, d := range p.lapsed() {
+		d.Severity = diag.Warning
+		notes = append(notes, d)
+	}
 	notes.Sort()
 	return notes
 }

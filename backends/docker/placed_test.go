@@ -1,0 +1,134 @@
+package docker
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+const skillsDir = spec.Home + "/.tool/skills"
+
+// withSkills replaces a spec's skills: name -> files of it.
+func withSkills(s *spec.Spec, skills map[string][]string) {
+	var files []spec.File
+	for _, f := range s.Files {
+		if f.Part != spec.PartSkills {
+			files = append(files, f)
+		}
+	}
+	for name, inside := range skills {
+		files = append(files, spec.File{Path: skillsDir + "/" + name, Dir: true, Mode: 0o755, Part: spec.PartSkills})
+		for _, f := range inside {
+			files = append(files, spec.File{
+				Path: skillsDir + "/" + name + "/" + f, Mode: 0o644, Content: []byte(f), Part: spec.PartSkills,
+			})
+		}
+	}
+	s.Files = files
+}
+
+// TestWhatIsNoLongerDeclaredGoes changes what parts place, in a bottle that
+// runs and in one that was stopped: what bb placed before goes, what the agent
+// made stays, and nothing runs in the agent while there is nothing to take away.
+func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	s.Files = append(s.Files,
+		spec.File{Path: spec.Home + "/.tool", Dir: true, Mode: 0o700},
+		spec.File{Path: spec.Home + "/.tool/login", Mode: 0o600, Content: []byte("stand-in"), Part: spec.PartLogin})
+	withSkills(s, map[string][]string{"one": {"SKILL.md", "more"}, "two": {"SKILL.md"}})
+	r := &recorder{engineAPI: d.engine}
+	d.engine = r
+	bringUp(t, d, s)
+	var inAgent []string
+	for _, e := range r.execs {
+		if strings.HasPrefix(e, agentUser) {
+			inAgent = append(inAgent, e)
+		}
+	}
+	if len(inAgent) != 1 || !strings.Contains(inAgent[0], "door env") {
+		t.Errorf("a fresh bottle needs more than its secret environment: %v", inAgent)
+	}
+	sh(t, d, s, "mkdir -p ~/.tool/skills/own && echo own > ~/.tool/skills/own/SKILL.md; chmod 0 ~/.tool/skills/two")
+	look := func(want string) {
+		t.Helper()
+		got, _ := sh(t, d, s, "cd ~/.tool && find . -type f -printf '%P ' | tr ' ' '\\n' | sort | tr '\\n' ' '; stat -c %a .")
+		if diff := cmp.Diff(want, strings.Join(strings.Fields(got), " ")); diff != "" {
+			t.Error(diff)
+		}
+	}
+	change := func(execs int, parts ...string) {
+		t.Helper()
+		r.execs = nil
+		for range 2 { // a step may be repeated
+			if err := d.Provision(t.Context(), s, spec.Secrets{}, parts); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(r.execs) != execs {
+			t.Errorf("%d commands, want %d: %v", len(r.execs), execs, r.execs)
+		}
+	}
+
+	withSkills(s, map[string][]string{"one": {"SKILL.md"}})
+	change(1, spec.PartSkills)
+	look("login skills/one/SKILL.md skills/own/SKILL.md 700")
+
+	s.Files[0].Content = []byte("be quick")
+	change(0, spec.PartPrompt)
+	if got, _ := sh(t, d, s, "cat ~/.bb/prompt.md"); got != "be quick" {
+		t.Errorf("prompt %q", got)
+	}
+
+	now := 0
+	if err := raw(t).ContainerStop(t.Context(), s.ID.Name(), container.StopOptions{Timeout: &now}); err != nil {
+		t.Fatal(err)
+	}
+	withSkills(s, map[string][]string{"three": {"SKILL.md"}})
+	if err := d.StartAgent(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	look("login skills/own/SKILL.md skills/three/SKILL.md 700")
+
+	var files []spec.File
+	for _, f := range s.Files {
+		if f.Part == "" {
+			files = append(files, f)
+		}
+	}
+	s.Files = files
+	change(1, spec.PartPrompt, spec.PartSkills, spec.PartLogin)
+	look("skills/own/SKILL.md 700")
+	if got, code := sh(t, d, s, "cat ~/.bb/prompt.md"); code == 0 {
+		t.Errorf("the prompt is still there: %q", got)
+	}
+	if out, code := sh(t, d, s, "echo x > "+placedPath+" || mv /var/lib/bb /var/lib/b"); code == 0 {
+		t.Errorf("the agent may write the record: %s", out)
+	}
+}
+
+// TestPlaced lists what a spec places: topmost directories and single files.
+func TestPlaced(t *testing.T) {
+	s := &spec.Spec{Files: []spec.File{
+		{Path: spec.PromptFile, Part: spec.PartPrompt},
+		{Path: spec.Home + "/.conf"},
+		{Path: skillsDir + "/one", Dir: true, Part: spec.PartSkills},
+		{Path: skillsDir + "/one/SKILL.md", Part: spec.PartSkills},
+		{Path: skillsDir + "/one-more", Dir: true, Part: spec.PartSkills},
+	}}
+	got := map[string][]string{}
+	for part, p := range placing(s) {
+		got[part] = p.Paths
+	}
+	want := map[string][]string{
+		spec.PartPrompt: {spec.PromptFile},
+		spec.PartSkills: {skillsDir + "/one", skillsDir + "/one-more"},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
