@@ -15,7 +15,7 @@ import (
 )
 
 // awkward has what needs escaping in a URL, and a colon as Basic needs it.
-const awkward = "user:p/a+s&s=w%41 ord-0123456789"
+const awkward = "user:p/a+s&s=w%41 ??>>~~ord-0123456789"
 
 // saw is what an upstream got, as it answers it back in every way it can.
 func saw(rw http.ResponseWriter, r *http.Request) {

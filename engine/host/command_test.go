@@ -39,6 +39,7 @@ func TestCommand(t *testing.T) {
 		"input is empty":     {"cat; echo end", "end", ""},
 		"stderr is nobody's": {"echo " + token + " >&2; echo x", "x", ""},
 		"no terminal":        {"echo x >/dev/tty || echo none", "none", ""},
+		"its own session":    {"[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leads", "leads", ""},
 		"fails":              {"echo " + token + "; echo " + token + " >&2; exit 3", "", "it exited with code 3 (run it by hand"},
 		"dies":               {"echo " + token + "; kill -9 $$", "", "it was ended by a signal"},
 		"writes too much":    {"yes " + token, "", "it wrote more than 64 KiB"},
