@@ -43,7 +43,7 @@ func (d *Driver) Provision(ctx context.Context, s *spec.Spec, secrets spec.Secre
 // verify runs what the provider checks a login with.
 func (d *Driver) verify(ctx context.Context, s *spec.Spec, agent string) error {
 	for _, argv := range s.Program.Verify {
-		c := command{argv: append([]string{spec.BinaryPath, "door", "exec", "--"}, argv...)}
+		c := command{argv: argv}
 		if err := d.inAgent(ctx, s, agent, "check the login with "+argv[0], c, 0); err != nil {
 			return err
 		}

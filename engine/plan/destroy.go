@@ -1,18 +1,18 @@
 package plan
 
-import "slices"
+import (
+	"slices"
 
-// Destroy plans the removal of every instance of the scopes, or of the named
-// agents' instances only. Names are agents or instances: "dev" or "dev_2".
-func Destroy(worlds []World, scopes, names []string) *Plan {
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Destroy plans the removal of these instances.
+func Destroy(worlds []World, ids []spec.ID) *Plan {
 	return Removal(worlds, func(o Instance) Reason {
-		if !slices.Contains(scopes, o.ID.Scope) {
-			return ""
+		if slices.Contains(ids, o.ID) {
+			return Requested
 		}
-		if len(names) > 0 && !slices.Contains(names, o.ID.Agent) && !slices.Contains(names, o.ID.String()) {
-			return ""
-		}
-		return Requested
+		return ""
 	})
 }
 

@@ -23,7 +23,7 @@ func TestProperties(t *testing.T) {
 		for _, complaint := range slices.Concat(order(p), subjects(p, d, worlds)) {
 			t.Errorf("seed %d: %s\n%s", seed, complaint, p)
 		}
-		q := plan.Destroy(worlds, d.Scopes, nil)
+		q := plan.Destroy(worlds, inScopes(d, worlds))
 		for _, complaint := range slices.Concat(order(q), strangers(q, worlds)) {
 			t.Errorf("seed %d, destroy: %s\n%s", seed, complaint, q)
 		}
@@ -184,7 +184,7 @@ func TestDeterministic(t *testing.T) {
 		d, worlds := plantest.Random(rand.New(rand.NewPCG(seed, 5)))
 		p := plan.Diff(d, worlds)
 		want, print := render(p), p.Fingerprint()
-		destroy := plan.Destroy(worlds, d.Scopes, nil)
+		destroy := plan.Destroy(worlds, inScopes(d, worlds))
 		wantDestroy, printDestroy := render(destroy), destroy.Fingerprint()
 		rng := rand.New(rand.NewPCG(seed, 6))
 		for range 3 {
@@ -206,7 +206,7 @@ func TestDeterministic(t *testing.T) {
 			if q.Fingerprint() != print {
 				t.Fatalf("seed %d: another fingerprint of one plan:\n%s", seed, want)
 			}
-			q = plan.Destroy(worlds, d.Scopes, nil)
+			q = plan.Destroy(worlds, inScopes(d, worlds))
 			if diff := cmp.Diff(wantDestroy, render(q)); diff != "" || q.Fingerprint() != printDestroy {
 				t.Fatalf("seed %d, destroy: %s", seed, diff)
 			}
@@ -216,4 +216,17 @@ func TestDeterministic(t *testing.T) {
 
 func shuffle[E any](rng *rand.Rand, list []E) {
 	rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+}
+
+// inScopes are the instances that a destroy without names removes.
+func inScopes(d plan.Desired, worlds []plan.World) []spec.ID {
+	var ids []spec.ID
+	for _, w := range worlds {
+		for _, o := range w.Instances {
+			if slices.Contains(d.Scopes, o.ID.Scope) {
+				ids = append(ids, o.ID)
+			}
+		}
+	}
+	return ids
 }

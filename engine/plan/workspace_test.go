@@ -78,10 +78,10 @@ func TestLostWork(t *testing.T) {
 	}{
 		{diff([]*spec.Spec{plantest.Spec("dev", works("copy", "/src/y"))}, copied), "its copy of /src/x is made anew: bb cp dev:/home/node/workspace DIR saves the agent's work"},
 		{diff(nil, copied), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
-		{plan.Destroy([]plan.World{plantest.World("docker", nil, copied)}, []string{plantest.Home}, nil), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, copied)}, []spec.ID{copied.ID, mounted.ID}), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
 		{diff([]*spec.Spec{plantest.Spec("dev", works("mount", "/src/y"))}, mounted), ""},
-		{plan.Destroy([]plan.World{plantest.World("docker", nil, mounted)}, []string{plantest.Home}, nil), ""},
-		{plan.Destroy([]plan.World{plantest.World("docker", nil, plan.Instance{ID: copied.ID, Backend: "docker"})}, []string{plantest.Home}, nil), ""},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, mounted)}, []spec.ID{copied.ID, mounted.ID}), ""},
+		{plan.Destroy([]plan.World{plantest.World("docker", nil, plan.Instance{ID: copied.ID, Backend: "docker"})}, []spec.ID{copied.ID, mounted.ID}), ""},
 	} {
 		if len(c.p.Changes) != 1 || c.p.Changes[0].Note != c.want {
 			t.Errorf("%+v, want the note %q", c.p.Changes, c.want)

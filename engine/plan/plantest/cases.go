@@ -1,6 +1,8 @@
 package plantest
 
 import (
+	"slices"
+
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -23,7 +25,14 @@ func (c Case) Plan() *plan.Plan {
 		return plan.Removal(c.Worlds, func(o plan.Instance) plan.Reason { return c.Removal[o.ID] })
 	}
 	if c.Destroy != nil {
-		return plan.Destroy(c.Worlds, c.Desired.Scopes, c.Destroy)
+		var ids []spec.ID
+		for _, o := range c.Worlds[0].Instances {
+			named := len(c.Destroy) == 0 || slices.Contains(c.Destroy, o.ID.Agent) || slices.Contains(c.Destroy, o.ID.String())
+			if named && slices.Contains(c.Desired.Scopes, o.ID.Scope) {
+				ids = append(ids, o.ID)
+			}
+		}
+		return plan.Destroy(c.Worlds, ids)
 	}
 	return plan.Diff(c.Desired, c.Worlds)
 }

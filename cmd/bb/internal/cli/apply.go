@@ -131,6 +131,10 @@ func (c *applyCmd) saved(ctx context.Context, a *app, file string) error {
 	if c.Refresh {
 		return diag.Errorf("a saved plan knows nothing of new tokens").WithHint("bb apply --refresh-tokens, without the file")
 	}
+	if a.g.Workspace != "" && a.g.Workspace != s.Workspace {
+		return diag.Errorf("a saved plan says itself which workspace it is for").WithHint("bb plan --workspace DIR --out FILE AGENT")
+	}
+	a.g.Workspace = s.Workspace
 	p, err := a.planning(s.Agents, state.Open)
 	if err != nil {
 		return err

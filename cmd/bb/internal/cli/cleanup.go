@@ -173,7 +173,8 @@ func (p *planning) removeShared(ctx context.Context, shown []owned) error {
 			return exitError{exitInterrupted, "interrupted before everything was removed"}
 		default:
 		}
-		if err := p.drivers[o.backend].RemoveOrphan(ctx, o.Orphan); err != nil {
+		err := p.withShared(ctx, "cleanup", func() error { return p.drivers[o.backend].RemoveOrphan(ctx, o.Orphan) })
+		if err != nil {
 			failures = append(failures, err)
 			continue
 		}

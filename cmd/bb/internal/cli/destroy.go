@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
 
@@ -91,7 +93,22 @@ func (p *planning) see(ctx context.Context, agents []string) (err error) {
 	if p.seen, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil); err != nil {
 		return err
 	}
-	p.plan = plan.Destroy(p.seen, p.scopes.all(), agents)
+	var exist []spec.ID
+	for _, w := range p.seen {
+		for _, o := range w.Instances {
+			if slices.Contains(p.scopes.all(), o.ID.Scope) {
+				exist = append(exist, o.ID)
+			}
+		}
+	}
+	wanted := exist
+	if len(agents) > 0 {
+		wanted = nil
+		for _, name := range agents {
+			wanted = append(wanted, p.scopes.means(name, exist)...)
+		}
+	}
+	p.plan = plan.Destroy(p.seen, wanted)
 	return p.ends(ctx)
 }
 
@@ -101,8 +118,13 @@ func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Chang
 	if err != nil {
 		return nil, nil, err
 	}
+	var exist []spec.ID
+	for _, c := range p.plan.Changes {
+		exist = append(exist, c.ID)
+	}
+	id, ok := p.scopes.one(name, exist)
 	for i, c := range p.plan.Changes {
-		if c.ID.String() == name {
+		if ok && c.ID == id {
 			return p, &p.plan.Changes[i], nil
 		}
 	}

@@ -123,21 +123,27 @@ func (p *planning) reportFailures(failed error, r apply.Result) {
 
 // do performs one node. What all scopes share is made under a lock of the
 // user: engines accept several networks of one name.
-func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) (err error) {
+func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) error {
 	d := p.drivers[n.Backend]
 	switch n.Op {
 	case plan.OpPrepare:
-		held, busy := lock.Acquire(ctx, p.state.Dir, "shared", "prepare", 10*time.Minute, nil)
-		if busy != nil {
-			return busy
-		}
-		defer func() { err = errors.Join(err, held.Release()) }()
+		return p.withShared(ctx, "prepare", func() error { return backends.Do(ctx, d, n, secrets) })
 	case plan.OpRemoveAgent:
 		if err := p.stillIdle(ctx, d, n.Instance); err != nil {
 			return err
 		}
 	}
 	return backends.Do(ctx, d, n, secrets)
+}
+
+// withShared works on what all scopes share, under a lock of the user.
+func (p *planning) withShared(ctx context.Context, operation string, work func() error) (err error) {
+	held, busy := lock.Acquire(ctx, p.state.Dir, "shared", operation, 10*time.Minute, nil)
+	if busy != nil {
+		return busy
+	}
+	defer func() { err = errors.Join(err, held.Release()) }()
+	return work()
 }
 
 // summarize prints the counts of what finished.

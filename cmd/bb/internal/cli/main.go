@@ -50,7 +50,7 @@ type grammar struct {
 
 	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
 	Apply    applyCmd    `cmd:"" help:"Make bottles match their manifests."`
-	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory."`
+	Destroy  destroyCmd  `cmd:"" help:"Remove bottles of this home directory, and of the repository around you."`
 	Cleanup  cleanupCmd  `cmd:"" help:"Remove what bb made and nothing uses any more."`
 	Run      runCmd      `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
 	Start    startCmd    `cmd:"" help:"Bring up a bottle of its own, attach to it, and remove it at the end."`

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/backends"
@@ -29,11 +28,10 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(p.specs, func(s *spec.Spec) bool { return s.ID.Agent == c.Agent })
-	if i < 0 {
+	if len(p.specs) == 0 {
 		return diag.Errorf("agent %q declares no replicas", c.Agent).WithHint("set replicas: 1 in its manifest")
 	}
-	s := p.specs[i]
+	s := p.specs[0]
 	if len(s.Program.Headless) == 0 {
 		return diag.Errorf("provider %s has no headless mode", s.Fixed.Provider)
 	}

@@ -21,6 +21,8 @@ type savedPlan struct {
 	Scopes []string `json:"scopes"`
 	Agents []string `json:"agents"`
 	Prune  bool     `json:"prune"`
+	// Workspace is the directory that --workspace named.
+	Workspace string `json:"workspace,omitempty"`
 	// Fingerprint identifies the plan and the world it was made from.
 	Fingerprint string `json:"fingerprint"`
 	// Plan is for readers.
@@ -38,7 +40,7 @@ func isPlanFile(arg string) bool { return !agentArgument.MatchString(arg) }
 func (p *planning) save(file string) (err error) {
 	b, err := json.MarshalIndent(savedPlan{
 		Version: savedPlanVersion, Bb: Version, Scopes: p.scopes.all(), Agents: append([]string{}, p.want...),
-		Prune: p.prune, Fingerprint: p.plan.Fingerprint(), Plan: p.plan.JSON(p.warnings),
+		Prune: p.prune, Workspace: p.app.g.Workspace, Fingerprint: p.plan.Fingerprint(), Plan: p.plan.JSON(p.warnings),
 	}, "", "  ")
 	if err != nil {
 		return err
