@@ -109,14 +109,14 @@ func TestRoundTrips(t *testing.T) {
 		call  func() error
 	}{
 		{"check", 2, func() error { return far.Check(ctx) }},
-		{"observe", 6, observe},
+		{"observe", 7, observe},
 		{"prepare", 5, func() error { return far.Prepare(ctx) }},
 		{"image", 2, func() error { return far.EnsureImage(ctx, s) }},
 		{"create sidecar", 9, func() error { return far.CreateSidecar(ctx, s) }},
 		{"configure", 4, func() error { return far.Configure(ctx, s, secrets, nil) }},
 		{"create agent", 9, func() error { return far.CreateAgent(ctx, s) }},
-		{"start agent", 7, func() error { return far.StartAgent(ctx, s) }},
-		{"provision", 5, func() error { return far.Provision(ctx, s, secrets, []string{spec.PartPrompt}) }},
+		{"start agent", 8, func() error { return far.StartAgent(ctx, s) }},
+		{"provision", 6, func() error { return far.Provision(ctx, s, secrets, []string{spec.PartPrompt}) }},
 		{"observe again", 8, observe},
 		{"remove agent", 2, func() error { return far.RemoveAgent(ctx, s.ID) }},
 		{"remove sidecar", 2, func() error { return far.RemoveSidecar(ctx, s.ID) }},
