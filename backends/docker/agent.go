@@ -159,7 +159,12 @@ func (d *Driver) agentHost(ctx context.Context, s *spec.Spec, b binary) (*contai
 	}
 	// An engine refuses more processors than it has.
 	host.NanoCPUs = int64(min(r.CPUs, facts.cpus) * 1e9)
-	if want := os.Getenv(runtimeVar); want == "runsc" && facts.runtimes[want] {
+	want := os.Getenv(runtimeVar)
+	if want != "" && !facts.runtimes[want] {
+		return nil, diag.Errorf("%s asks for the runtime %s, which the engine does not have", runtimeVar, want).
+			WithHint("unset it, or give the engine that runtime")
+	}
+	if want == "runsc" {
 		host.Runtime = want
 	}
 	return host, nil

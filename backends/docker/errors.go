@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -76,9 +78,17 @@ func plainRune(r rune) rune {
 	return -1
 }
 
-// lastLines returns the end of text that others wrote.
+// sequences are what drives a terminal: without its first byte the rest would
+// stay as litter.
+var sequences = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
+
+// lastLines returns the end of text that others wrote, without what a builder
+// says of its own steps.
 func lastLines(text string, n int) string {
-	lines := strings.Split(printable(text), "\n")
+	text = sequences.ReplaceAllString(text, "")
+	lines := slices.DeleteFunc(strings.Split(printable(text), "\n"), func(l string) bool {
+		return strings.HasPrefix(l, " ---> ") || strings.Contains(l, " : ARG ")
+	})
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 

@@ -174,7 +174,7 @@ func (c *collector) world(backend string) ([]plan.Instance, []plan.Foreign) {
 
 func part(x container.Summary, altered []string) *plan.Part {
 	return &plan.Part{
-		Ref: x.ID, Running: x.State == container.StateRunning, Status: x.Status, Created: x.Created,
+		Ref: x.ID, Running: x.State == container.StateRunning, Paused: x.State == container.StatePaused, Status: x.Status, Created: x.Created,
 		Spec: x.Labels[spec.LabelSpec], SpecJSON: x.Labels[spec.LabelSpecJSON],
 		Image: x.Labels[spec.LabelImage], Version: x.Labels[spec.LabelVersion],
 		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork],

@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -65,8 +66,20 @@ func (d *Driver) removeVolume(ctx context.Context, id spec.ID, role string) erro
 	case errdefs.IsNotFound(err):
 		return nil
 	case errdefs.IsConflict(err):
-		return diag.Errorf("volume %s is in use: %s", name, tidy(err.Error())).
-			WithHint("remove the container that uses it")
+		user := d.userOf(ctx, name)
+		return diag.Errorf("volume %s is used by %s", name, user).
+			WithHint("bb did not make that container, or somebody renamed it: 'docker rm -f %s', then the same command again", user)
 	}
 	return d.wrap(err, "remove volume %s", name)
+}
+
+// userOf names the container that has a volume, for people.
+func (d *Driver) userOf(ctx context.Context, volume string) string {
+	list, err := d.engine.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("volume", volume)),
+	})
+	if err != nil || len(list) == 0 || len(list[0].Names) == 0 {
+		return "a container"
+	}
+	return trimName(list[0].Names[0])
 }

@@ -136,6 +136,11 @@ func (w *walk) result() Result {
 		r.Outcomes = append(r.Outcomes, Outcome{Change: c, Status: s})
 	}
 	r.Summary = done.Summary()
+	for _, out := range r.Outcomes {
+		if out.Status == Failed {
+			r.Summary.Failed++
+		}
+	}
 	return r
 }
 

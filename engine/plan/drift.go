@@ -66,6 +66,8 @@ func (d *Desired) agentDrift(c *Change, o *Instance, found finder) {
 	case o.Agent == nil:
 		found(AgentMissing, "its container is missing, other parts of it are there")
 		return
+	case o.Agent.Paused:
+		found(AgentStopped, "paused")
 	case !o.Agent.Running:
 		found(AgentStopped, "stopped")
 	}
@@ -88,6 +90,7 @@ func sidecarDrift(c *Change, o *Instance, found finder) {
 	case o.Sidecar == nil:
 		found(SidecarMissing, "its sidecar is gone: it has no way out")
 		return
+	case o.Sidecar.Paused: // altered says so
 	case !o.Sidecar.Running:
 		found(SidecarStopped, "its sidecar is stopped: it has no way out")
 	case !configured(o):

@@ -52,6 +52,8 @@ type Summary struct {
 	// Kept counts removals that wait for --prune.
 	Kept      int `json:"kept"`
 	Unchanged int `json:"unchanged"`
+	// Failed counts changes that an apply began and could not finish.
+	Failed int `json:"failed,omitempty"`
 }
 
 // Summary counts the plan's changes.

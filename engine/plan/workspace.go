@@ -38,6 +38,9 @@ func workspaceOf(o *Instance) spec.Workspace {
 // keep it; "" where nothing does.
 func lostWork(a Action, o *Instance) string {
 	w := workspaceOf(o)
+	if a == Replace && o.Agent != nil && w.Mode != spec.WorkspaceCopy {
+		return fmt.Sprintf("what the agent made in it goes: bb cp %s:. DIR saves it", o.ID)
+	}
 	if w.Mode != spec.WorkspaceCopy {
 		return ""
 	}

@@ -79,7 +79,7 @@ func TestLostWork(t *testing.T) {
 		{diff([]*spec.Spec{plantest.Spec("dev", works("copy", "/src/y"))}, copied), "its copy of /src/x is made anew: bb cp dev:/home/node/workspace DIR saves the agent's work"},
 		{diff(nil, copied), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
 		{plan.Destroy([]plan.World{plantest.World("docker", nil, copied)}, []spec.ID{copied.ID, mounted.ID}), "its copy of /src/x goes with it: bb cp dev:/home/node/workspace DIR saves the agent's work"},
-		{diff([]*spec.Spec{plantest.Spec("dev", works("mount", "/src/y"))}, mounted), ""},
+		{diff([]*spec.Spec{plantest.Spec("dev", works("mount", "/src/y"))}, mounted), "what the agent made in it goes: bb cp dev:. DIR saves it"},
 		{plan.Destroy([]plan.World{plantest.World("docker", nil, mounted)}, []spec.ID{copied.ID, mounted.ID}), ""},
 		{plan.Destroy([]plan.World{plantest.World("docker", nil, plan.Instance{ID: copied.ID, Backend: "docker"})}, []spec.ID{copied.ID, mounted.ID}), ""},
 	} {

@@ -70,6 +70,7 @@ type Instance struct {
 type Part struct {
 	Ref     string // the engine's id
 	Running bool
+	Paused  bool // it does not run, but has lost nothing
 	// Status is the engine's own word, for people: "Up 3 minutes".
 	Status   string
 	Created  int64 // unix seconds

@@ -22,7 +22,7 @@ type attachCmd struct {
 // Run puts the agent's program in the foreground of this terminal, and exits
 // with its code.
 func (c *attachCmd) Run(ctx context.Context, a *app) error {
-	if err := a.needsTerminal("bb attach", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
+	if err := a.needsTerminal("attach", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
 		return err
 	}
 	p, err := a.planning([]string{agentOf(c.Agent)}, state.Open)

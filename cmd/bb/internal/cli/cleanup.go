@@ -178,6 +178,7 @@ func (p *planning) removeShared(ctx context.Context, shown []owned) error {
 			failures = append(failures, err)
 			continue
 		}
+		fmt.Fprintf(p.app.stderr, "%s %s: removed\n", o.Kind, view.Escape(o.Name))
 		removed++
 	}
 	if len(shown) > 0 {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,7 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		return unknownBottle(strings.Join(c.Agents, " "), known)
 	}
 	if p.plan.Empty() {
+		p.tellElsewhere()
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
 		return err
 	}
@@ -52,6 +54,9 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := a.confirm(c.Yes, "Destroy these bottles and what is in them?"); err != nil {
 		return err
+	}
+	if len(c.Agents) == 0 {
+		defer p.tellElsewhere()
 	}
 	o := executeOptions{
 		operation: "destroy", wait: c.LockTimeout,
@@ -110,6 +115,26 @@ func (p *planning) see(ctx context.Context, agents []string) (err error) {
 	}
 	p.plan = plan.Destroy(p.seen, wanted)
 	return p.ends(ctx)
+}
+
+// tellElsewhere says which bottles of this user a destroy leaves alone: those
+// of directories that are not in view.
+func (p *planning) tellElsewhere() {
+	n := map[string]int{}
+	for _, w := range p.seen {
+		for _, o := range w.Instances {
+			if !slices.Contains(p.scopes.all(), o.ID.Scope) {
+				n[o.ID.Scope]++
+			}
+		}
+	}
+	for _, scope := range slices.Sorted(maps.Keys(n)) {
+		where, err := p.state.ScopeDir(scope)
+		if err != nil {
+			where = "a directory that is not known any more (bb cleanup)"
+		}
+		fmt.Fprintf(p.app.stderr, "bottles of %s stay: %d\n", view.Escape(where), n[scope])
+	}
 }
 
 // instance finds one running or stopped instance by the name that lists show.

@@ -22,7 +22,7 @@ func (c *execCmd) Run(ctx context.Context, a *app) error {
 		return exitError{exitFailed, "there is no command to run (bb exec AGENT -- COMMAND)"}
 	}
 	if c.Terminal {
-		if err := a.needsTerminal("bb exec -t", "leave -t out"); err != nil {
+		if err := a.needsTerminal("exec -t", "leave -t out"); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ type executeOptions struct {
 	parallel   int
 	wait       time.Duration
 	keepFailed bool
-	quiet      bool // no counts of what was done, where all of it went well
+	quiet      bool // no counts: standard output is a program's
 	// agreed is the fingerprint of the plan that somebody said yes to; "" means
 	// that whatever is planned now is wanted.
 	agreed string
@@ -86,11 +86,10 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 	})
 	progress.Close()
 	p.reportFailures(failed, r)
-	if failed == nil && o.quiet {
-		return blocked(p.plan)
-	}
-	if err := p.summarize(r, o); err != nil {
-		return err
+	if !o.quiet {
+		if err := p.summarize(r, o); err != nil {
+			return err
+		}
 	}
 	switch {
 	case r.Stopped:

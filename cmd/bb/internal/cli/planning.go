@@ -71,7 +71,7 @@ func (p *planning) look(ctx context.Context) error {
 		p.plan = plan.Diff(desired, worlds)
 	}
 	if err := p.workspaces(); err != nil {
-		return err
+		return p.nameOthers(err)
 	}
 	return p.ends(ctx)
 }
@@ -137,6 +137,17 @@ func (p *planning) documents(ctx context.Context, worlds []plan.World) bool {
 	}
 	_ = atOnce(work)
 	return len(differs) > 0
+}
+
+// nameOthers adds to what stops a command about all agents that others can go
+// on by name.
+func (p *planning) nameOthers(err error) error {
+	var list diag.List
+	if !errors.As(err, &list) || len(p.want) > 0 || len(p.specs) < 2 {
+		return err
+	}
+	return append(list, diag.Errorf("nothing was done, for other agents neither").
+		WithHint("name those to go on with: bb apply AGENT"))
 }
 
 // atOnce runs what only looks, a few at a time, and joins the errors.

@@ -70,8 +70,11 @@ func describe(o plan.Instance) bottle {
 	}
 	if o.Agent != nil {
 		b.State, b.Image, b.Source, b.Created = "stopped", o.Agent.Image, o.Agent.Source, o.Agent.Created
-		if o.Agent.Running {
+		switch {
+		case o.Agent.Running:
 			b.State = "running"
+		case o.Agent.Paused:
+			b.State = "paused"
 		}
 	}
 	if o.Sidecar != nil {

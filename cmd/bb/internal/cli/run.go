@@ -44,7 +44,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	p.app.warn(p.plan.Notes)
 	if len(p.plan.Nodes) > 0 {
-		if err := p.execute(ctx, executeOptions{operation: "run"}); err != nil {
+		if err := p.execute(ctx, executeOptions{operation: "run", quiet: true}); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (p *planning) unresolved() diag.List {
 // asks for the values that a person has to give. No command runs yet.
 func (p *planning) ready() error {
 	_, err := p.allSecrets(p.values.Known)
-	return err
+	return p.nameOthers(err)
 }
 
 // resolve returns the values of every instance that will be configured. Here,

@@ -25,7 +25,7 @@ type startCmd struct {
 // Run brings up a bottle of its own beside the declared ones, attaches to it,
 // and removes it when its program ended well.
 func (c *startCmd) Run(ctx context.Context, a *app) error {
-	if err := a.needsTerminal("bb start", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
+	if err := a.needsTerminal("start", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
 		return err
 	}
 	p, err := a.planning([]string{c.Agent}, state.Open)
@@ -56,13 +56,20 @@ func (c *startCmd) Run(ctx context.Context, a *app) error {
 		operation: "start", wait: c.LockTimeout, quiet: true,
 		replan: func(ctx context.Context) error { return p.alone(ctx, s) },
 	}); err != nil {
+		if p.teardown(ctx, s.ID) != nil { // no apply would finish it
+			fmt.Fprintf(a.stderr, "%s is half-made: bb destroy %s removes it\n", s.ID, s.ID)
+		}
 		return err
 	}
 	began := time.Now()
 	code, err := a.attach(ctx, p.drivers[s.Backend], s, s.ID, attachOptions{})
 	a.reportRisky(s, began)
 	if err != nil || code != 0 || c.Keep {
-		fmt.Fprintf(a.stderr, "%s is kept: bb attach %s goes on in it, bb destroy %s removes it\n", s.ID, s.ID, s.ID)
+		why := ""
+		if code != 0 {
+			why = fmt.Sprintf(" (its program ended with %d)", code)
+		}
+		fmt.Fprintf(a.stderr, "%s is kept%s: bb attach %s goes on in it, bb destroy %s removes it\n", s.ID, why, s.ID, s.ID)
 		if err != nil {
 			return contextErr(ctx, err)
 		}

@@ -64,6 +64,9 @@ func Summary(word string, s plan.Summary, unchanged int) string {
 	if s.Kept > 0 {
 		out += fmt.Sprintf(", %d kept", s.Kept)
 	}
+	if s.Failed > 0 {
+		out += fmt.Sprintf(", %d failed", s.Failed)
+	}
 	if unchanged > 0 {
 		out += fmt.Sprintf("; %d unchanged", unchanged)
 	}
@@ -82,7 +85,7 @@ func (st Style) change(b *strings.Builder, c plan.Change) {
 		detail(b, c.Note)
 	}
 	if c.Sessions > 0 {
-		detail(b, "in use: "+Running(c.Sessions))
+		detail(b, "in use: "+Running(c.Sessions)+" (it needs --force, or its name at the prompt)")
 	}
 	for _, d := range c.Diff {
 		detail(b, difference(d))
