@@ -26,6 +26,8 @@ type archive struct {
 	dirs map[string]bool
 	// modes are those of directories below the home that are not 0755.
 	modes map[string]int64
+	// below is the directory that names are relative to; "" is the root.
+	below string
 }
 
 func newArchive() *archive {
@@ -52,7 +54,7 @@ func (a *archive) add(f spec.File) error {
 		a.dirs[f.Path] = true
 		return a.dir(f.Path, mode, f.Root)
 	}
-	h := header(f.Path, mode, f.Root)
+	h := a.header(f.Path, mode, f.Root)
 	h.Typeflag, h.Size = tar.TypeReg, int64(len(f.Content))
 	if err := a.tar.WriteHeader(h); err != nil {
 		return err
@@ -63,7 +65,7 @@ func (a *archive) add(f spec.File) error {
 
 // parents makes the directories from the home down to dir.
 func (a *archive) parents(dir string, root bool) error {
-	if !strings.HasPrefix(dir, spec.Home) || a.dirs[dir] {
+	if !strings.HasPrefix(dir, spec.Home) || a.dirs[dir] || dir == a.below {
 		return nil
 	}
 	if err := a.parents(path.Dir(dir), root); err != nil {
@@ -78,13 +80,13 @@ func (a *archive) parents(dir string, root bool) error {
 }
 
 func (a *archive) dir(name string, mode int64, root bool) error {
-	h := header(name+"/", mode, root)
+	h := a.header(name+"/", mode, root)
 	h.Typeflag = tar.TypeDir
 	return a.tar.WriteHeader(h)
 }
 
-func header(name string, mode int64, root bool) *tar.Header {
-	h := &tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: mode, Uid: spec.UID, Gid: spec.GID}
+func (a *archive) header(name string, mode int64, root bool) *tar.Header {
+	h := &tar.Header{Name: strings.TrimPrefix(name, a.below+"/"), Mode: mode, Uid: spec.UID, Gid: spec.GID}
 	if root {
 		h.Uid, h.Gid = 0, 0
 	}

@@ -23,8 +23,10 @@ const placedPath = "/var/lib/bb/placed.json"
 // changes. What the agent made beside it stays.
 type placed struct {
 	// Paths are the files and the topmost directories.
-	Paths  []string `json:"paths"`
-	Digest string   `json:"digest"`
+	Paths  []string `json:"paths,omitempty"`
+	Digest string   `json:"digest,omitempty"`
+	// Keys are those of git's configuration.
+	Keys []string `json:"keys,omitempty"`
 }
 
 // fileParts are the live parts that are made of files.
@@ -44,6 +46,9 @@ func placing(s *spec.Spec) map[string]placed {
 		}
 		p.Digest = spec.FilesDigest(s.Files, f.Part)
 		out[f.Part] = p
+	}
+	if keys := declaredKeys(s); len(keys) > 0 {
+		out[spec.PartIdentity] = placed{Keys: keys}
 	}
 	return out
 }
@@ -101,15 +106,17 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
 	}
 	want := placing(s)
-	a, all := newArchive(), maps.Clone(have)
+	parts = slices.DeleteFunc(parts, func(p string) bool { return have[p].Digest == want[p].Digest })
+	if len(parts) == 0 {
+		return nil // as they were placed
+	}
+	all := maps.Clone(have)
 	if all == nil {
 		all = map[string]placed{}
 	}
 	var stale []string
 	for _, part := range parts {
-		if have[part].Digest != want[part].Digest {
-			stale = append(stale, have[part].Paths...)
-		}
+		stale = append(stale, have[part].Paths...)
 		delete(all, part)
 		if p, ok := want[part]; ok {
 			all[part] = p
@@ -124,12 +131,30 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 			return err
 		}
 	}
-	files := record(all)
+	var files []spec.File
 	for _, f := range s.Files {
-		switch {
-		case slices.Contains(parts, f.Part):
+		if slices.Contains(parts, f.Part) {
 			files = append(files, f)
-		case f.Part == "" && f.Dir:
+		}
+	}
+	if err := d.placeInside(ctx, s, agent, files); err != nil {
+		return err
+	}
+	return d.keepRecord(ctx, s, agent, all)
+}
+
+// placeInside places files below the home of a started agent, as the agent:
+// bb's own binary in the bottle does it. The engine's copy would act as root on
+// paths that the agent owns: it follows what the agent puts in their place,
+// into a mounted directory too, and a pipe there holds the engine for good.
+func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, files []spec.File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	a := newArchive()
+	a.below = spec.Home
+	for _, f := range s.Files {
+		if f.Dir && f.Part == "" {
 			a.modes[f.Path] = f.Mode
 		}
 	}
@@ -138,24 +163,20 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 			return err
 		}
 	}
-	return d.upload(ctx, agent, s.ID.Name(), a)
+	if err := a.tar.Close(); err != nil {
+		return err
+	}
+	c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: &a.buf}
+	return d.inAgent(ctx, s, agent, "place files", c, 0)
 }
 
-// outdated lists the parts that an agent which ran before was given otherwise.
-// Their old files can only be removed when it runs again; until then the
-// record keeps them.
-func (d *Driver) outdated(ctx context.Context, s *spec.Spec, agent string) (parts []string, all map[string]placed, err error) {
-	all = placing(s)
-	have, err := d.placedIn(ctx, agent)
-	if err != nil {
-		return nil, nil, d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
-	}
-	for part, p := range have {
-		if slices.Contains(fileParts, part) && p.Digest != all[part].Digest {
-			parts = append(parts, part)
-			all[part] = p
+// keepRecord writes what is placed now. Its directory is root's.
+func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, agent string, all map[string]placed) error {
+	a := newArchive()
+	for _, f := range record(all) {
+		if err := a.add(f); err != nil {
+			return err
 		}
 	}
-	slices.Sort(parts)
-	return parts, all, nil
+	return d.upload(ctx, agent, s.ID.Name(), a)
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
@@ -33,7 +34,7 @@ func withSkills(s *spec.Spec, skills map[string][]string) {
 
 // TestWhatIsNoLongerDeclaredGoes changes what parts place, in a bottle that
 // runs and in one that was stopped: what bb placed before goes, what the agent
-// made stays, and nothing runs in the agent while there is nothing to take away.
+// made stays, and nothing runs in the agent while nothing differs.
 func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 	d := newDriver(t)
 	s := newSpec(t, d)
@@ -75,11 +76,11 @@ func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 	}
 
 	withSkills(s, map[string][]string{"one": {"SKILL.md"}})
-	change(1, spec.PartSkills)
+	change(2, spec.PartSkills)
 	look("login skills/one/SKILL.md skills/own/SKILL.md 700")
 
 	s.Files[0].Content = []byte("be quick")
-	change(0, spec.PartPrompt)
+	change(1, spec.PartPrompt)
 	if got, _ := sh(t, d, s, "cat ~/.bb/prompt.md"); got != "be quick" {
 		t.Errorf("prompt %q", got)
 	}
@@ -92,6 +93,8 @@ func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 	if err := d.StartAgent(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
+	look("login skills/one/SKILL.md skills/own/SKILL.md 700") // as it was stopped
+	change(2, spec.PartSkills)
 	look("login skills/own/SKILL.md skills/three/SKILL.md 700")
 
 	var files []spec.File
@@ -130,5 +133,37 @@ func TestPlaced(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestPlacingIsNoPower: what the agent puts where bb places files is dealt with
+// as the agent would: a pipe holds nobody up, a link leads nowhere that the
+// agent may not write to, and the engine touches nothing of it.
+func TestPlacingIsNoPower(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	withSkills(s, map[string][]string{"one": {"SKILL.md"}})
+	bringUp(t, d, s)
+	for what, c := range map[string]struct {
+		trap string
+		ok   bool
+	}{
+		"a pipe at the file":     {"rm -f ~/.tool/skills/one/SKILL.md && mkfifo ~/.tool/skills/one/SKILL.md", true},
+		"a link to root's file":  {"ln -sf " + placedPath + " ~/.tool/skills/one/SKILL.md", true},
+		"a link to root's place": {"rm -rf ~/.tool && ln -s /var/lib/bb ~/.tool", false},
+	} {
+		if out, code := sh(t, d, s, c.trap); code != 0 {
+			t.Fatalf("%s: %s", what, out)
+		}
+		withSkills(s, map[string][]string{"one": {"SKILL.md", randomHex(t, 4)}})
+		began := time.Now()
+		err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartSkills})
+		if (err == nil) != c.ok || time.Since(began) > 10*time.Second {
+			t.Errorf("%s: after %s: %v", what, time.Since(began), err)
+		}
+		if out, code := sh(t, d, s, "grep -q skills "+placedPath+" && [ ! -e /var/lib/bb/skills ]"); code != 0 {
+			t.Errorf("%s: root's files changed: %s", what, out)
+		}
+		sh(t, d, s, "rm -f ~/.tool; mkdir -p ~/.tool")
 	}
 }

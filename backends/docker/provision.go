@@ -3,14 +3,10 @@ package docker
 import (
 	"bytes"
 	"context"
-	"errors"
-	"os"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/containerd/errdefs"
 
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -76,47 +72,57 @@ func (d *Driver) provisionEnv(ctx context.Context, s *spec.Spec, agent string, s
 }
 
 // provisionIdentity sets each declared field by itself, as the agent's user,
-// so that it lands in the file that git in the bottle reads. A field that is
-// not declared any more is unset.
+// so that it lands in the file that git in the bottle reads. A field that bb
+// set and that is not declared any more is unset.
 func (d *Driver) provisionIdentity(ctx context.Context, s *spec.Spec, agent string) error {
-	has, err := d.gitConfig(ctx, agent)
+	have, err := d.placedIn(ctx, agent)
 	if err != nil {
-		return d.wrap(err, "git configuration of %s", s.ID.Name())
+		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
 	}
-	for _, f := range []struct{ key, value string }{
-		{"user.name", s.Live.GitUser.Name}, {"user.email", s.Live.GitUser.Email},
-	} {
-		c := command{argv: []string{"git", "config", "--global", f.key, f.value}}
+	keys := declaredKeys(s)
+	for _, f := range gitFields(s) {
+		c := command{
+			argv: []string{"git", "config", "--global", f.key, f.value},
+			env:  []string{"HOME=" + spec.Home, "USER=" + spec.User},
+		}
 		tolerated := 0
 		if f.value == "" {
-			if !has(f.key) {
+			if !slices.Contains(have[spec.PartIdentity].Keys, f.key) {
 				continue
 			}
 			c.argv = []string{"git", "config", "--global", "--unset-all", f.key}
 			tolerated = 5 // it was not there
 		}
-		c.env = []string{"HOME=" + spec.Home, "USER=" + spec.User}
 		if err := d.inAgent(ctx, s, agent, "set git "+f.key, c, tolerated); err != nil {
 			return err
 		}
 	}
-	return nil
+	if slices.Equal(have[spec.PartIdentity].Keys, keys) {
+		return nil
+	}
+	all := maps.Clone(have)
+	if all == nil {
+		all = map[string]placed{}
+	}
+	all[spec.PartIdentity] = placed{Keys: keys}
+	return d.keepRecord(ctx, s, agent, all)
 }
 
-// gitConfig reads the agent's git configuration without running anything, and
-// answers whether a key may be in it.
-func (d *Driver) gitConfig(ctx context.Context, agent string) (func(key string) bool, error) {
-	text, err := d.readFile(ctx, agent, spec.Home+"/.gitconfig")
-	if errdefs.IsNotFound(err) {
-		return func(string) bool { return false }, nil
+type gitField struct{ key, value string }
+
+func gitFields(s *spec.Spec) []gitField {
+	return []gitField{{"user.name", s.Live.GitUser.Name}, {"user.email", s.Live.GitUser.Email}}
+}
+
+// declaredKeys are those of git's configuration that a spec sets.
+func declaredKeys(s *spec.Spec) []string {
+	var keys []string
+	for _, f := range gitFields(s) {
+		if f.value != "" {
+			keys = append(keys, f.key)
+		}
 	}
-	if errors.Is(err, os.ErrInvalid) { // the agent's own doing; git will say
-		return func(string) bool { return true }, nil
-	}
-	return func(key string) bool {
-		_, name, _ := strings.Cut(key, ".")
-		return regexp.MustCompile(`(?im)\b` + name + `[ \t]*=`).Match(text)
-	}, err
+	return keys
 }
 
 // agentPatience bounds what runs in an agent on bb's behalf. The agent shares

@@ -15,9 +15,9 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// StartAgent places every file and the sidecar's certificate in one upload
-// and starts the agent. One that runs already is left alone. No agent starts
-// without a sidecar that enforces a policy.
+// StartAgent places the sidecar's certificate, and in an agent that never ran
+// every file, in one upload, and starts the agent. One that runs already is
+// left alone. No agent starts without a sidecar that enforces a policy.
 func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	name := s.ID.Name()
 	agent, err := d.find(ctx, s.ID, spec.RoleAgent)
@@ -47,22 +47,19 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if err := d.fillWorkspace(ctx, s, agent); err != nil {
 		return err
 	}
-	old, placed, err := d.outdated(ctx, s, agent.ID)
+	var files []spec.File
+	if agent.State.Status == "created" {
+		files = append(homeFiles(s), record(placing(s))...)
+	}
+	place, err := d.trust(ctx, s, agent.ID, gate.ID, files)
 	if err != nil {
 		return err
 	}
-	files, err := d.agentFiles(ctx, s, agent.ID, gate.ID, record(placed)...)
-	if err != nil {
-		return err
-	}
-	if err := d.upload(ctx, agent.ID, name, files); err != nil {
+	if err := d.upload(ctx, agent.ID, name, place); err != nil {
 		return err
 	}
 	if err := d.engine.ContainerStart(ctx, agent.ID, container.StartOptions{}); err != nil {
 		return d.wrap(err, "start bottle %s", name)
-	}
-	if err := d.provisionFiles(ctx, s, agent.ID, old); err != nil {
-		return err
 	}
 	if agent.HostConfig.Runtime == "runsc" {
 		return d.probeDoor(ctx, s, agent.ID)
@@ -70,7 +67,17 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	return nil
 }
 
-func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar string, more ...spec.File) (*archive, error) {
+// homeFiles are what a bottle begins with. Only an agent that never ran is
+// given them by the engine: its home is the image's, and not yet the agent's.
+func homeFiles(s *spec.Spec) []spec.File {
+	if s.Fixed.Workspace.Mode == spec.WorkspaceMount && s.Fixed.Workspace.GuestPath == spec.Workdir {
+		return slices.Clone(s.Files)
+	}
+	return append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
+}
+
+// trust adds the sidecar's certificate to files, alone and in the bundle.
+func (d *Driver) trust(ctx context.Context, s *spec.Spec, agent, sidecar string, files []spec.File) (*archive, error) {
 	ca, err := d.authority(ctx, s, sidecar)
 	if err != nil {
 		return nil, err
@@ -80,14 +87,10 @@ func (d *Driver) agentFiles(ctx context.Context, s *spec.Spec, agent, sidecar st
 		return nil, d.wrap(err, "read %s of %s", spec.CABundle, s.ID.Name())
 	}
 	a := newArchive()
-	all := s.Files
-	if s.Fixed.Workspace.Mode != spec.WorkspaceMount || s.Fixed.Workspace.GuestPath != spec.Workdir {
-		all = append([]spec.File{{Path: spec.Workdir, Dir: true, Mode: 0o755}}, s.Files...)
-	}
-	all = append(slices.Clip(all),
+	files = append(files,
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
 		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
-	for _, f := range append(all, more...) {
+	for _, f := range files {
 		if err := a.add(f); err != nil {
 			return nil, err
 		}

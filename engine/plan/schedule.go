@@ -164,8 +164,8 @@ func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string
 var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv, spec.PartLogin}
 
 // provisioned lists the parts that need a command in an agent that is about to
-// start: files are placed before it does. One that starts again still has what
-// it was given before, also what is not declared any more.
+// start. A new one is given its files before it does. One that starts again
+// has what it was given before: what differs is done when it runs.
 func provisioned(c *Change, o *Instance) []string {
 	want := c.Spec.LiveHashes()
 	var have map[string]string
@@ -175,7 +175,8 @@ func provisioned(c *Change, o *Instance) []string {
 	var parts []string
 	for _, p := range allParts[1:] {
 		inside := p == spec.PartIdentity || p == spec.PartEnv || p == spec.PartLogin && len(c.Spec.Program.Verify) > 0
-		if inside && want[p] != "" || want[p] == "" && have[p] != "" {
+		again := c.Action == Start && want[p] != have[p] && !slices.Contains(c.Spec.Live.Unknown, p)
+		if inside && want[p] != "" || again {
 			parts = append(parts, p)
 		}
 	}
