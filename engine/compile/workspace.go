@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -75,6 +76,26 @@ func Directory(dir string, h Hazards) (string, error) {
 		}
 	}
 	return real, nil
+}
+
+// maxLooked bounds the search for sockets.
+const maxLooked = 100_000
+
+// Sockets lists at most five sockets below a directory that is to be mounted:
+// what listens there is a program of this machine, outside of every bottle.
+func Sockets(dir string) []string {
+	var found []string
+	looked := 0
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if looked++; looked > maxLooked || len(found) == 5 {
+			return fs.SkipAll
+		}
+		if err == nil && e.Type()&fs.ModeSocket != 0 {
+			found = append(found, path)
+		}
+		return nil // what cannot be read here, the agent cannot use
+	})
+	return found
 }
 
 // within reports whether a path is dir or lies below it.

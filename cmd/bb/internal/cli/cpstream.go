@@ -51,7 +51,7 @@ func (j *copying) read(ctx context.Context) (stream *io.PipeReader, wait func(co
 		case e.err != nil:
 			return e.err
 		}
-		said.print(j.app.stderr) // what was left out
+		said.print(j.app.stderr, j.id.String()) // what was left out
 		return failed
 	}
 }
@@ -97,7 +97,7 @@ func (j *copying) write(ctx context.Context, argv []string, pack func(io.Writer)
 	case code != 0:
 		return j.guestSaid(said, code)
 	}
-	said.print(j.app.stderr)
+	said.print(j.app.stderr, j.id.String())
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (j *copying) guestSaid(said *words, code int) error {
 	if text == "" {
 		text = fmt.Sprintf("exit code %d", code)
 	}
-	return errors.New(j.shown + ": " + text)
+	return errors.New(j.shown + ": " + strings.ReplaceAll(text, "\n", "\n  "))
 }
 
 // explain adds the next step to a list of refusals, the bottle's too.
@@ -131,8 +131,18 @@ func (s *words) String() string {
 	return strings.ReplaceAll("\n"+strings.TrimSpace(s.text.String()), "\nbb: ", "\n")[1:]
 }
 
-func (s *words) print(w io.Writer) {
-	for line := range strings.Lines(s.text.String()) {
-		fmt.Fprintln(w, view.Escape(strings.TrimRight(line, "\n")))
+// print marks every line as the bottle's: an agent can speak there too, and
+// must not do so in bb's name.
+func (s *words) print(w io.Writer, who string) {
+	const most = 30
+	n := 0
+	for line := range strings.Lines(s.String()) {
+		if n++; n > most {
+			fmt.Fprintf(w, "%s says more\n", who)
+			return
+		}
+		if line = strings.TrimRight(line, "\n"); line != "" {
+			fmt.Fprintf(w, "%s says: %s\n", who, view.Escape(line))
+		}
 	}
 }

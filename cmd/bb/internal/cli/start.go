@@ -63,7 +63,7 @@ func (c *startCmd) Run(ctx context.Context, a *app) error {
 	}
 	began := time.Now()
 	code, err := a.attach(ctx, p.drivers[s.Backend], s, s.ID, attachOptions{})
-	a.reportRisky(s, began)
+	defer a.reportRisky(s, began) // when the bottle is gone: nothing changes under it any more
 	if err != nil || code != 0 || c.Keep {
 		why := ""
 		if code != 0 {

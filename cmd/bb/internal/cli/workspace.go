@@ -9,6 +9,7 @@ import (
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -78,13 +79,34 @@ func needsWorkspace(c plan.Change) bool {
 	return false
 }
 
+// read lists what bb itself reads to decide what bottles are, by real paths:
+// an agent that could write there would decide it.
+func (p *planning) read() []string {
+	var paths []string
+	for _, m := range p.fleet.Manifests {
+		if m.Scope == manifest.ScopeHome {
+			paths = append(paths, m.File)
+		}
+	}
+	for _, s := range p.specs {
+		if s.Image.Dockerfile != "" { // its directory is what is built from
+			paths = append(paths, filepath.Dir(s.Image.Dockerfile))
+		}
+	}
+	return append(paths, filepath.Join(p.app.g.Home, "bottles"), filepath.Join(p.app.g.Home, "providers"))
+}
+
 func (p *planning) workspace(s *spec.Spec) error {
 	w := s.Fixed.Workspace
 	if w.Path == "" {
 		return diag.Errorf("%s works on a directory, and none is named", s.ID).
 			WithHint("add --workspace DIR to the command, or workspace.path to bottle %s", s.Source.Bottle)
 	}
-	real, err := compile.Directory(w.Path, p.app.hazards())
+	h := p.app.hazards()
+	if w.Mode == spec.WorkspaceMount {
+		h.Private = append(h.Private, p.read()...)
+	}
+	real, err := compile.Directory(w.Path, h)
 	if err != nil {
 		return diag.Errorf("workspace of %s: %v", s.ID, err)
 	}
@@ -92,8 +114,15 @@ func (p *planning) workspace(s *spec.Spec) error {
 		return diag.Errorf("workspace of %s: %s leads to %s now", s.ID, w.Path, real).
 			WithHint("name the directory that is meant: --workspace DIR")
 	}
+	if w.Mode != spec.WorkspaceMount {
+		return nil
+	}
+	if found := compile.Sockets(real); len(found) > 0 {
+		return diag.Errorf("workspace of %s: %s holds sockets of programs on this machine: %s", s.ID, real, strings.Join(found, ", ")).
+			WithHint("end those programs, or use workspace: {mode: copy}")
+	}
 	m, ok := p.drivers[s.Backend].(interface{ CanMount() error })
-	if ok && w.Mode == spec.WorkspaceMount {
+	if ok {
 		return m.CanMount()
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -14,6 +15,9 @@ type File struct{ Path, Why string }
 
 // maxKept bounds what is kept; all are counted.
 const maxKept = 1000
+
+// maxEntries bounds what is read of one directory.
+const maxEntries = 100_000
 
 // List collects the risky files of a tree.
 type List struct {
@@ -60,11 +64,12 @@ func Since(dir string, since time.Time) (*List, error) {
 }
 
 func (l *List) walk(root *os.Root, at string, since time.Time) {
-	d, err := root.Open(at)
+	// What was a directory a moment ago may be a pipe now.
+	d, err := root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return
 	}
-	names, _ := d.Readdirnames(-1)
+	names, _ := d.Readdirnames(maxEntries)
 	_ = d.Close()
 	for _, n := range names {
 		name := path.Join(at, n)
