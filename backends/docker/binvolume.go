@@ -108,7 +108,7 @@ func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 // claimFiller creates the container that fills.
 func (d *Driver) claimFiller(ctx context.Context, b binary) (id string, err error) {
 	return d.claim(ctx, binFiller(b), spec.RoleBinary, []mount.Mount{{
-		Type: mount.TypeVolume, Source: binVolume(b), Target: "/bb/bin",
+		Type: mount.TypeVolume, Source: binVolume(b), Target: agentBinDir,
 		VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 	}}, func() (bool, error) { return d.binaryReady(ctx, b) })
 }
@@ -132,7 +132,7 @@ func (d *Driver) fill(ctx context.Context, filler string) error {
 		}
 		w.CloseWithError(errors.Join(err, t.Close()))
 	}()
-	err = d.engine.CopyToContainer(ctx, filler, "/bb/bin", r, container.CopyToContainerOptions{})
+	err = d.engine.CopyToContainer(ctx, filler, agentBinDir, r, container.CopyToContainerOptions{})
 	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
 	return err
 }
