@@ -43,7 +43,7 @@ var guestPath = regexp.MustCompile(`^((?:home/)?[a-z][a-z0-9-]*(?:_[a-z0-9]+)?):
 func (c *cpCmd) Run(ctx context.Context, a *app) error {
 	from, to := guestPath.FindStringSubmatch(c.Src), guestPath.FindStringSubmatch(c.Dst)
 	if (from == nil) == (to == nil) {
-		return exitError{80, "one side is AGENT:PATH and the other a path of this machine (bb cp dev:notes.md . or bb cp notes.md dev:)"}
+		return exitError{exitUsage, "one side is AGENT:PATH and the other a path of this machine (bb cp dev:notes.md . or bb cp notes.md dev:)"}
 	}
 	side := from
 	if side == nil {
