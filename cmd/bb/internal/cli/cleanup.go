@@ -154,7 +154,7 @@ func printLeftovers(a *app, list []leftover) error {
 	for _, l := range list {
 		size := "-"
 		if l.Size > 0 {
-			size = fmt.Sprintf("%d MB", (l.Size+999_999)/1_000_000)
+			size = view.Size(l.Size)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.Kind, view.Escape(l.Name), l.Backend, size, view.Escape(l.Why))
 	}
