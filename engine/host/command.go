@@ -73,7 +73,7 @@ func judge(ctx context.Context, out *bounded, err error, limit time.Duration) (s
 	case errors.As(err, &exit):
 		return "", diag.Errorf("it was ended by a signal").WithHint("%s", byHand)
 	case err != nil:
-		return "", diag.Errorf("it cannot be started: %v", plain(err)).WithHint("%s", byHand)
+		return "", diag.Errorf("it cannot be started: %v", diag.Cause(err)).WithHint("%s", byHand)
 	}
 	return strings.TrimSuffix(string(out.data), "\n"), nil
 }
@@ -107,7 +107,7 @@ func executable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return plain(err)
+		return diag.Cause(err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return fs.ErrPermission
 	}

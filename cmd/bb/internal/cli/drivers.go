@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"debug/elf"
 	"maps"
@@ -23,19 +24,20 @@ const defaultBackend = "docker"
 // drivers are the backends in use, by name.
 type drivers map[string]backends.Driver
 
-// drivers makes those that the specs need, and the one that is used where
-// nothing says otherwise: bottles without a manifest may run there.
-func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
-	names := []string{a.g.Backend}
-	if a.g.Backend == "" {
-		names[0] = defaultBackend
-	}
+// backendNames lists the backends that the specs need, and the one that is used
+// where nothing says otherwise: bottles without a manifest may run there.
+func (a *app) backendNames(specs []*spec.Spec) []string {
+	names := []string{cmp.Or(a.g.Backend, defaultBackend)}
 	for _, s := range specs {
 		names = append(names, s.Backend)
 	}
 	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
 	out := drivers{}
-	for _, name := range slices.Compact(names) {
+	for _, name := range a.backendNames(specs) {
 		d, err := a.driver(name, st)
 		if err != nil {
 			return nil, err
