@@ -64,7 +64,7 @@ func (d *Driver) binaryVolume(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, d.wrap(err, "volume %s", name)
-	case !isBinary(v.Labels):
+	case !isShared(v.Labels, spec.RoleBinary):
 		return false, foreign("volume", name)
 	}
 	return true, nil
@@ -77,7 +77,7 @@ func (d *Driver) dropMarker(ctx context.Context, b binary) error {
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
-	if err == nil && !isBinary(v.Labels) {
+	if err == nil && !isShared(v.Labels, spec.RoleBinary) {
 		return foreign("volume", binMarker(b))
 	}
 	if err == nil {
@@ -89,17 +89,13 @@ func (d *Driver) dropMarker(ctx context.Context, b binary) error {
 	return d.wrap(err, "volume %s", binMarker(b))
 }
 
-func isBinary(labels map[string]string) bool {
-	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == spec.RoleBinary
-}
-
 // sharedVolume creates the volume or takes the one that is there.
 func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.shared(spec.RoleBinary)})
 	if err != nil {
 		return d.wrap(err, "create volume %s", name)
 	}
-	if !isBinary(v.Labels) {
+	if !isShared(v.Labels, spec.RoleBinary) {
 		return foreign("volume", name)
 	}
 	return nil

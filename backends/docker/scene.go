@@ -53,7 +53,7 @@ func (d *Driver) lookAtBuilds(ctx context.Context, s scene, containers ...contai
 			return d.wrap(err, "image %s", shortID(x.ImageID))
 		}
 		s.builds[x.ImageID] = ""
-		if i.Config != nil && isImage(i.Config.Labels) {
+		if i.Config != nil && isShared(i.Config.Labels, spec.RoleImage) {
 			s.builds[x.ImageID] = i.Config.Labels[spec.LabelImage]
 		}
 	}

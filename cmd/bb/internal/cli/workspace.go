@@ -3,9 +3,10 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -27,21 +28,9 @@ func (a *app) oneWorkspace(want []string) error {
 // hazards are what this machine and this user keep from any agent.
 func (a *app) hazards() compile.Hazards {
 	home, _ := os.UserHomeDir() // without one there is nothing to keep
-	h := compile.Hazards{Home: home, Private: []string{a.g.Home}}
-	for _, s := range []string{
-		"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
-		os.Getenv("SSH_AUTH_SOCK"), strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"),
-	} {
-		if filepath.IsAbs(s) {
-			h.Sockets = append(h.Sockets, s)
-		}
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		h.Sockets = append(h.Sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman", "podman.sock"))
-	}
-	if home != "" {
-		h.Sockets = append(h.Sockets, filepath.Join(home, ".docker", "run", "docker.sock"),
-			filepath.Join(home, ".docker", "desktop", "docker.sock"))
+	h := compile.Hazards{Home: home, Private: []string{a.g.Home}, Sockets: docker.Sockets(os.Getenv)}
+	if s := os.Getenv("SSH_AUTH_SOCK"); filepath.IsAbs(s) {
+		h.Sockets = append(h.Sockets, s)
 	}
 	return h
 }
@@ -92,7 +81,7 @@ func (p *planning) workspace(s *spec.Spec) error {
 		return diag.Errorf("workspace of %s: %s leads to %s now", s.ID, w.Path, real).
 			WithHint("name the directory that is meant: --workspace DIR")
 	}
-	m, ok := p.drivers[s.Backend].(interface{ CanMount() error })
+	m, ok := p.drivers[s.Backend].(backends.Mounter)
 	if ok && w.Mode == spec.WorkspaceMount {
 		return m.CanMount()
 	}
