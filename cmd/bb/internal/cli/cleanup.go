@@ -34,7 +34,7 @@ type leftover struct {
 
 // Run lists what serves nothing any more, asks once, and removes it.
 func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
-	p, err := a.running(ctx, state.Open)
+	p, err := a.withoutManifests(ctx, state.Open)
 	if err != nil {
 		return err
 	}
