@@ -15,6 +15,7 @@ import (
 // bottle. Neither what the agent sends in their place arrives, nor does the
 // agent see them; a new value in the file is noticed.
 func TestCredentialsFromFilesAndCommands(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, "basic.example.com", "query.example.com", "header.example.com")
 	h := newHome(t)
 	dir := t.TempDir()
