@@ -92,7 +92,7 @@ func TestCredentialsFromFilesAndCommands(t *testing.T) {
 	}
 	arrives(basic)
 	for _, v := range []string{basic, key, third} {
-		if found, _ := search(t, containerOf(t, agent, false), v); len(found) > 0 {
+		if found, _ := search(t, containerOf(t, agent, false), v); len(found[0]) > 0 {
 			t.Errorf("the bottle holds %q: %v", v, found)
 		}
 		absentBelow(t, h.dir, v)

@@ -92,7 +92,7 @@ verify: [["mine", "--verify"]]
 		}
 	}
 	bottle := containerOf(t, agent, false)
-	if found, _ := search(t, bottle, value); len(found) > 0 {
+	if found, _ := search(t, bottle, value); len(found[0]) > 0 {
 		t.Errorf("the bottle holds the value: %v", found)
 	}
 	absentBelow(t, h.dir, value)
