@@ -71,6 +71,13 @@ type Driver interface {
 	RemoveOrphan(ctx context.Context, o Orphan) error
 }
 
+// Mounter is a driver that cannot always lend a directory of this machine to a
+// bottle.
+type Mounter interface {
+	// CanMount says why it cannot, or nil.
+	CanMount() error
+}
+
 // Orphan is a shared resource of ours that serves nothing.
 type Orphan struct {
 	Kind string // container, volume, image, network, directory

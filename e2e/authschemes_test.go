@@ -15,6 +15,7 @@ import (
 // bottle. Neither what the agent sends in their place arrives, nor does the
 // agent see them; a new value in the file is noticed.
 func TestCredentialsFromFilesAndCommands(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, "basic.example.com", "query.example.com", "header.example.com")
 	h := newHome(t)
 	dir := t.TempDir()
@@ -91,7 +92,7 @@ func TestCredentialsFromFilesAndCommands(t *testing.T) {
 	}
 	arrives(basic)
 	for _, v := range []string{basic, key, third} {
-		if found, _ := search(t, containerOf(t, agent, false), v); len(found) > 0 {
+		if found, _ := search(t, containerOf(t, agent, false), v); len(found[0]) > 0 {
 			t.Errorf("the bottle holds %q: %v", v, found)
 		}
 		absentBelow(t, h.dir, v)

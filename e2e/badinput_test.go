@@ -36,6 +36,7 @@ egress:
 // TestBrokenDockerfiles asserts one clear error for a dockerfile that is not
 // there and for one that does not build, with the last lines of the build.
 func TestBrokenDockerfiles(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.bottle("custom", "agent_provider: {template: shell, dockerfile: missing.Dockerfile}")
 	h.agent("worker", "custom", "")

@@ -24,6 +24,7 @@ func shell(t *testing.T, role string) (*home, string) {
 
 // TestCopy: both ways, with what a tree has, owned by whoever copies.
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	h, dev := shell(t, "cp")
 	dir := project(t)
 	ok(t, os.Remove(filepath.Join(dir, "outside")))
@@ -70,6 +71,7 @@ func TestCopy(t *testing.T) {
 
 // TestCopyStreams: 200 MB each way, in the memory of a few buffers.
 func TestCopyStreams(t *testing.T) {
+	t.Parallel()
 	h, dev := shell(t, "big")
 	big := filepath.Join(t.TempDir(), "big")
 	f, err := os.Create(big)
@@ -111,6 +113,7 @@ func TestCopyStreams(t *testing.T) {
 // the bottle, and its links for links to the host's, all the while. Nothing is
 // written outside of the destination (F2), and nothing half stays.
 func TestCopyAttacked(t *testing.T) {
+	t.Parallel()
 	h, dev := shell(t, "swap")
 	h.must("exec", dev, "--", "sh", "-c", `mkdir -p proj/d; cat > ~/swap.sh <<'END'
 cd ~/workspace/proj
@@ -165,6 +168,7 @@ END
 // TestCopyPrograms: an agent that replaces tar, the shell and PATH changes
 // nothing; one that ends bb's side of the copy leaves nothing half.
 func TestCopyPrograms(t *testing.T) {
+	t.Parallel()
 	h, dev := shell(t, "tar")
 	h.must("exec", dev, "--", "sh", "-c", `mkdir -p ~/bin proj; echo own > proj/x
 for p in tar cp bb sh cat; do printf '#!/bin/sh\ntouch ~/ran-%s; exit 0\n' $p > ~/bin/$p; chmod +x ~/bin/$p; done
@@ -189,6 +193,7 @@ printf 'PATH=%s/bin\0' ~ > /run/bb/env`)
 
 // TestCopyInterrupted: Ctrl-C leaves nothing half, on neither side.
 func TestCopyInterrupted(t *testing.T) {
+	t.Parallel()
 	h, dev := shell(t, "int")
 	dir := t.TempDir()
 	src := filepath.Join(dir, "src")
@@ -198,12 +203,25 @@ func TestCopyInterrupted(t *testing.T) {
 	ok(t, f.Truncate(4<<30))
 	ok(t, f.Close())
 	h.must("exec", dev, "--", "sh", "-c", "mkdir out; truncate -s 4G out/big")
-	for _, args := range [][]string{{"cp", src, dev + ":in"}, {"cp", dev + ":out", filepath.Join(dir, "dst")}} {
+	const half = ".bb-cp-" // what is not whole yet has such a name
+	inside := func() bool { return strings.Contains(h.must("exec", dev, "--", "ls", "-A").stdout, half) }
+	here := func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, half+"*"))
+		return err == nil && len(found) > 0
+	}
+	for _, c := range []struct {
+		args  []string
+		begun func() bool
+	}{
+		{[]string{"cp", src, dev + ":in"}, inside},
+		{[]string{"cp", dev + ":out", filepath.Join(dir, "dst")}, here},
+	} {
+		args := c.args
 		cmd := h.command(t.Context(), args...)
 		var said bytes.Buffer
 		cmd.Stderr, cmd.Stdout = &said, io.Discard
 		ok(t, cmd.Start())
-		time.Sleep(1200 * time.Millisecond)
+		eventually(t, "the copy is under way", c.begun)
 		ok(t, cmd.Process.Signal(os.Interrupt))
 		began := time.Now()
 		_ = cmd.Wait()

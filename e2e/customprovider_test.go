@@ -39,6 +39,7 @@ curl -sS --fail -H "X-Mine-Key: $MINE_KEY" https://api.mine.example/hello
 // CUE file and a Dockerfile: its program, prompt, files, environment and
 // routes, and a token that the program never holds.
 func TestProviderOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, "api.mine.example")
 	h := newHome(t)
 	dir := filepath.Join(h.dir, "providers", "mine-"+h.id)
@@ -91,7 +92,7 @@ verify: [["mine", "--verify"]]
 		}
 	}
 	bottle := containerOf(t, agent, false)
-	if found, _ := search(t, bottle, value); len(found) > 0 {
+	if found, _ := search(t, bottle, value); len(found[0]) > 0 {
 		t.Errorf("the bottle holds the value: %v", found)
 	}
 	absentBelow(t, h.dir, value)

@@ -11,6 +11,7 @@ import (
 // TestDoctorOnTheEngine asserts that doctor tells what is, of an engine that is
 // well, that lacks something, and that is not there; and that it makes nothing.
 func TestDoctorOnTheEngine(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	h.bottle("base", "agent_provider: {template: shell}")
 	h.agent("one", "base", "")

@@ -57,6 +57,7 @@ const shellCopy = "agent_provider: {template: shell}\nworkspace: {mode: copy}"
 // agent does stays in the bottle, over stops too, until it is replaced, and the
 // plan says so before.
 func TestWorkspaceCopy(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := project(t)
 	h.bottle("copied", shellCopy)
@@ -97,6 +98,7 @@ func TestWorkspaceCopy(t *testing.T) {
 
 // TestWorkspaceElsewhere puts the copy where the manifest says.
 func TestWorkspaceElsewhere(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := project(t)
 	for _, guest := range []string{"/workspace/deep", "/home/node/src/x"} {
@@ -113,6 +115,7 @@ func TestWorkspaceElsewhere(t *testing.T) {
 // TestWorkspaceRefused: what must not go in is listed and nothing is there
 // (F2); a copy that failed is made by the next apply.
 func TestWorkspaceRefused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := project(t)
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -145,6 +148,7 @@ func TestWorkspaceRefused(t *testing.T) {
 
 // TestWorkspaceMount: the directory itself, both ways, and no more of the host.
 func TestWorkspaceMount(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := project(t)
 	ok(t, os.Chmod(dir, 0o777)) //nolint:gosec // the agent's number is not ours
@@ -190,6 +194,7 @@ func TestWorkspaceMount(t *testing.T) {
 // TestWorkspaceMountLocal: another machine's engine would mount a directory
 // of its own.
 func TestWorkspaceMountLocal(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	dir := project(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // speaks to the local engine

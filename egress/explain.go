@@ -66,15 +66,15 @@ func (e Explanation) what() string {
 
 // Explain decides about a method and a URL as the proxy would.
 func Explain(routes []Route, method, rawURL string, now time.Time) Explanation {
-	t, err := ParseTarget(method, rawURL)
+	t, err := parseTarget(method, rawURL)
 	if err != nil {
 		return Explanation{Method: clip(method), Reason: err.Error(), Status: http.StatusBadRequest}
 	}
 	return Decide(routes, t, now)
 }
 
-// ParseTarget reads a URL of a person or an agent.
-func ParseTarget(method, rawURL string) (Target, error) {
+// parseTarget reads a URL of a person or an agent.
+func parseTarget(method, rawURL string) (Target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return Target{}, errors.New("not a URL")

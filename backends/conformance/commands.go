@@ -94,7 +94,7 @@ func commands(t *testing.T, s *suite) {
 	t.Run("what is left on purpose stays", func(t *testing.T) {
 		begin := time.Now()
 		code, err := s.exec(t, backends.ExecRequest{Argv: []string{"sh", "-c", "sleep 986 & exit 0"}})
-		if took := time.Since(begin); code != 0 || err != nil || took > 1900*time.Millisecond {
+		if took := time.Since(begin); code != 0 || err != nil || took > 10*time.Second {
 			t.Errorf("code %d, %v, after %v", code, err, took)
 		}
 		if !s.runs(t, "sleep 986") {

@@ -141,8 +141,8 @@ func (d *Driver) agentHost(ctx context.Context, s *spec.Spec, b binary) (*contai
 	}
 	host := d.confinedAgent()
 	host.Mounts = []mount.Mount{
-		volumeMount(binVolume(b), "/bb/bin"),
-		volumeMount(s.ID.DoorVolume(), "/bb/door"),
+		volumeMount(binVolume(b), agentBinDir),
+		volumeMount(s.ID.DoorVolume(), agentDoorDir),
 	}
 	lent, err := d.mountWorkspace(s)
 	if err != nil {

@@ -64,7 +64,7 @@ func (d *Driver) binaryVolume(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, d.wrap(err, "volume %s", name)
-	case !isBinary(v.Labels):
+	case !isShared(v.Labels, spec.RoleBinary):
 		return false, foreign("volume", name)
 	}
 	return true, nil
@@ -77,7 +77,7 @@ func (d *Driver) dropMarker(ctx context.Context, b binary) error {
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
-	if err == nil && !isBinary(v.Labels) {
+	if err == nil && !isShared(v.Labels, spec.RoleBinary) {
 		return foreign("volume", binMarker(b))
 	}
 	if err == nil {
@@ -89,17 +89,13 @@ func (d *Driver) dropMarker(ctx context.Context, b binary) error {
 	return d.wrap(err, "volume %s", binMarker(b))
 }
 
-func isBinary(labels map[string]string) bool {
-	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == spec.RoleBinary
-}
-
 // sharedVolume creates the volume or takes the one that is there.
 func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.shared(spec.RoleBinary)})
 	if err != nil {
 		return d.wrap(err, "create volume %s", name)
 	}
-	if !isBinary(v.Labels) {
+	if !isShared(v.Labels, spec.RoleBinary) {
 		return foreign("volume", name)
 	}
 	return nil
@@ -108,7 +104,7 @@ func (d *Driver) sharedVolume(ctx context.Context, name string) error {
 // claimFiller creates the container that fills.
 func (d *Driver) claimFiller(ctx context.Context, b binary) (id string, err error) {
 	return d.claim(ctx, binFiller(b), spec.RoleBinary, []mount.Mount{{
-		Type: mount.TypeVolume, Source: binVolume(b), Target: "/bb/bin",
+		Type: mount.TypeVolume, Source: binVolume(b), Target: agentBinDir,
 		VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 	}}, func() (bool, error) { return d.binaryReady(ctx, b) })
 }
@@ -132,7 +128,7 @@ func (d *Driver) fill(ctx context.Context, filler string) error {
 		}
 		w.CloseWithError(errors.Join(err, t.Close()))
 	}()
-	err = d.engine.CopyToContainer(ctx, filler, "/bb/bin", r, container.CopyToContainerOptions{})
+	err = d.engine.CopyToContainer(ctx, filler, agentBinDir, r, container.CopyToContainerOptions{})
 	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
 	return err
 }

@@ -48,7 +48,7 @@ func (d *Driver) awaitClaim(ctx context.Context, name, role string) error {
 			return nil
 		case err != nil:
 			return d.wrap(err, "container %s", name)
-		case c.Config.Labels[spec.LabelManaged] != "1" || c.Config.Labels[spec.LabelRole] != role:
+		case !isShared(c.Config.Labels, role):
 			return foreign("container", name)
 		}
 		created, err := time.Parse(time.RFC3339Nano, c.Created)

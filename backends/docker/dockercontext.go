@@ -45,7 +45,7 @@ func currentContext(dir string) (string, error) {
 		err = errors.New("it is no JSON that docker wrote")
 	}
 	if err != nil {
-		return "", diag.Errorf("docker: %s: %s", path, cause(err)).
+		return "", diag.Errorf("docker: %s: %s", path, printable(diag.Cause(err).Error())).
 			WithHint("repair it, or say which engine with DOCKER_HOST or DOCKER_CONTEXT")
 	}
 	return config.CurrentContext, nil
@@ -70,7 +70,7 @@ func fromContext(dir, name, from string) (address, error) {
 		meta, err = parseMeta(b, name)
 	}
 	if err != nil {
-		return address{}, diag.Errorf("docker: context %s: %s: %s", name, path, cause(err)).
+		return address{}, diag.Errorf("docker: context %s: %s: %s", name, path, printable(diag.Cause(err).Error())).
 			WithHint("make it again with 'docker context rm %s' and 'docker context create'; %s", name, contextsHint)
 	}
 	if meta.host == "" {
@@ -125,13 +125,4 @@ func readBounded(path string) ([]byte, error) {
 		return nil, errors.New("it is too large")
 	}
 	return b, err
-}
-
-// cause leaves out the path that a message names already.
-func cause(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return printable(err.Error())
 }

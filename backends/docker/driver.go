@@ -114,6 +114,12 @@ func (d *Driver) shared(role string) map[string]string {
 	}
 }
 
+// isShared reports whether labels are those of what instances share. Whose it
+// is, another question: bb's of another owner is as good where it is only used.
+func isShared(labels map[string]string, role string) bool {
+	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == role
+}
+
 // foreign is the error for a name that another's resource has taken.
 func foreign(kind, name string) error {
 	return diag.Errorf("%s %s exists and is not bb's", kind, name).

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -188,23 +187,4 @@ func parseAddress(text, from string) (address, error) {
 	}
 	a.target, a.base = u.Host, path
 	return a, nil
-}
-
-// otherSockets are where engines listen that are not the machine's: bb takes
-// none of them unasked, but says when one is there.
-func otherSockets(getenv func(string) string) []string {
-	var there []string
-	home := getenv("HOME")
-	for _, path := range []string{
-		filepath.Join(getenv("XDG_RUNTIME_DIR"), "docker.sock"),
-		filepath.Join(home, ".docker", "run", "docker.sock"),
-		filepath.Join(home, ".docker", "desktop", "docker.sock"),
-		filepath.Join(home, ".colima", "default", "docker.sock"),
-		filepath.Join(home, ".orbstack", "run", "docker.sock"),
-	} {
-		if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 && filepath.IsAbs(path) {
-			there = append(there, path)
-		}
-	}
-	return there
 }

@@ -39,7 +39,7 @@ func (m tlsMaterial) config(target string) (*tls.Config, error) {
 			pem[file] = b
 		case errors.Is(err, fs.ErrNotExist) && (file != "ca.pem" || !m.needsCA):
 		default:
-			return nil, wrong(file, cause(err))
+			return nil, wrong(file, printable(diag.Cause(err).Error()))
 		}
 	}
 	if len(pem) == 0 && !m.always {

@@ -133,14 +133,10 @@ func (d *Driver) builtID(ctx context.Context, tag string) (built, tagged string,
 	if err != nil {
 		return "", "", d.wrap(err, "image %s", tag)
 	}
-	if i.Config == nil || !isImage(i.Config.Labels) || i.Config.Labels[spec.LabelImage] != tag {
+	if i.Config == nil || !isShared(i.Config.Labels, spec.RoleImage) || i.Config.Labels[spec.LabelImage] != tag {
 		return "", i.ID, nil
 	}
 	return i.ID, i.ID, nil
-}
-
-func isImage(labels map[string]string) bool {
-	return labels[spec.LabelManaged] == "1" && labels[spec.LabelRole] == spec.RoleImage
 }
 
 // lookAt is Observe's view of an image. What is wrong with one leaves it

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"sync"
+
+	"github.com/bot-bottle/bb/engine/parallel"
 )
 
 // keyedLock lets one caller at a time work on a key.
@@ -43,22 +45,5 @@ func (l *keyedLock) lock(ctx context.Context, key string) (unlock func(), err er
 // together makes calls that need nothing of each other: on a far engine each
 // is a round trip. It returns the first error in their order.
 func (d *Driver) together(calls ...func() error) error {
-	return cmp.Or(parallel(d.at.width(len(calls)), calls...)...)
-}
-
-// parallel runs all functions, at most n at a time, and returns their errors
-// in order.
-func parallel(n int, work ...func() error) []error {
-	errs := make([]error, len(work))
-	slots := make(chan struct{}, n)
-	var wg sync.WaitGroup
-	for i, f := range work {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			errs[i] = f()
-		})
-	}
-	wg.Wait()
-	return errs
+	return cmp.Or(parallel.Run(d.at.width(len(calls)), calls...)...)
 }

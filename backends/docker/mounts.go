@@ -105,7 +105,7 @@ func isWorkspace(m container.MountPoint, specJSON string) bool {
 		return false
 	}
 	var f spec.Fixed
-	if json.Unmarshal([]byte(specJSON), &f) != nil || f.Workspace.Mode != "mount" || f.Workspace.Path == "" {
+	if json.Unmarshal([]byte(specJSON), &f) != nil || f.Workspace.Mode != spec.WorkspaceMount || f.Workspace.Path == "" {
 		return false
 	}
 	guest := f.Workspace.GuestPath

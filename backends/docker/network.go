@@ -95,7 +95,7 @@ func (d *Driver) networkState(list []network.Summary) string {
 	switch {
 	case n.ID == "":
 		return ""
-	case n.Labels[spec.LabelManaged] == "1" && n.Labels[spec.LabelRole] == spec.RoleNetwork:
+	case isShared(n.Labels, spec.RoleNetwork):
 		return "ours"
 	}
 	return "foreign"

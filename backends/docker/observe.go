@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
+	"github.com/bot-bottle/bb/engine/parallel"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -51,7 +52,7 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 			return err
 		})
 	}
-	if err := errors.Join(parallel(d.at.width(len(work)), work...)...); err != nil {
+	if err := errors.Join(parallel.Run(d.at.width(len(work)), work...)...); err != nil {
 		return plan.World{}, err
 	}
 	w.SidecarImage = sidecar.label
@@ -107,7 +108,7 @@ func (d *Driver) askSidecars(ctx context.Context, instances []plan.Instance) err
 			return err
 		})
 	}
-	return errors.Join(parallel(d.at.width(len(work)), work...)...)
+	return errors.Join(parallel.Run(d.at.width(len(work)), work...)...)
 }
 
 // collector sorts what the engine lists into ours and foreign.

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
+	"github.com/bot-bottle/bb/engine/parallel"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -97,7 +98,7 @@ func manyBottles(b *testing.B, n int) (*Driver, []*spec.Spec) {
 			})
 		}
 	}
-	for _, err := range parallel(4, work...) {
+	for _, err := range parallel.Run(4, work...) {
 		if err != nil {
 			b.Fatal(err)
 		}

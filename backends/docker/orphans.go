@@ -16,6 +16,7 @@ import (
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/parallel"
 )
 
 // Kinds of orphans.
@@ -46,7 +47,7 @@ func (d *Driver) stock(ctx context.Context, now time.Time) (stock, error) {
 	if b, err := d.binaryID(); err == nil { // one without a binary has no current volume
 		s.volume = binVolume(b)
 	}
-	err := errors.Join(parallel(observers,
+	err := errors.Join(parallel.Run(observers,
 		func() (err error) {
 			s.containers, err = d.engine.ContainerList(ctx, container.ListOptions{All: true})
 			return d.wrap(err, "list containers")

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/parallel"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -50,7 +51,7 @@ func (d *Driver) remove(ctx context.Context, id, name string) error {
 
 // RemoveVolumes removes what is left of an instance.
 func (d *Driver) RemoveVolumes(ctx context.Context, id spec.ID) error {
-	return errors.Join(parallel(d.at.width(2),
+	return errors.Join(parallel.Run(d.at.width(2),
 		func() error { return d.removeVolume(ctx, id, spec.RoleDoor) },
 		func() error { return d.removeVolume(ctx, id, spec.RoleCA) })...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
+	"github.com/bot-bottle/bb/engine/parallel"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -52,7 +53,7 @@ func (d *Driver) lookAtBuilds(ctx context.Context, s scene, containers ...contai
 			return d.wrap(err, "image %s", shortID(x.ImageID))
 		}
 		s.builds[x.ImageID] = ""
-		if i.Config != nil && isImage(i.Config.Labels) {
+		if i.Config != nil && isShared(i.Config.Labels, spec.RoleImage) {
 			s.builds[x.ImageID] = i.Config.Labels[spec.LabelImage]
 		}
 	}
@@ -63,7 +64,7 @@ func (d *Driver) lookAtBuilds(ctx context.Context, s scene, containers ...contai
 func (d *Driver) look(ctx context.Context, c *container.InspectResponse, image resolved) (scene, container.Summary, error) {
 	var networks []network.Summary
 	var volumes volume.ListResponse
-	err := errors.Join(parallel(2,
+	err := errors.Join(parallel.Run(2,
 		func() (err error) {
 			networks, err = d.engine.NetworkList(ctx, network.ListOptions{})
 			return d.wrap(err, "list networks")

@@ -44,7 +44,7 @@ var (
 // ours reports whether labels are those of a shared resource of this owner.
 // Every caller also looks at the name.
 func (s stock) ours(labels map[string]string, role string) bool {
-	return s.owner != "" && labels[spec.LabelManaged] == "1" && labels[spec.LabelOwner] == s.owner && labels[spec.LabelRole] == role
+	return s.owner != "" && labels[spec.LabelOwner] == s.owner && isShared(labels, role)
 }
 
 // orphans are all but dangling images, in the order to remove them in: a

@@ -12,10 +12,13 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress/door/tree"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
+
+var _ backends.Mounter = (*Driver)(nil)
 
 // CanMount says why a directory of this machine cannot be lent to a bottle:
 // an engine somewhere else would take a directory of its own.

@@ -303,9 +303,9 @@ func TestLog(t *testing.T) {
 		fmt.Fprint(rw, "four")
 	})
 	do(t, w.client(false), "POST", "https://a.example/p?secret=1", strings.NewReader("abc"))
-	time.Sleep(100 * time.Millisecond) // the line follows the answer
+	w.logged(1)
 	_, _ = w.client(false).Get("https://b.example/")
-	time.Sleep(100 * time.Millisecond)
+	w.logged(2)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if got, want := w.entries[1].Reason, "egress: CONNECT b.example is blocked: no route for b.example:443"; got != want {

@@ -95,7 +95,9 @@ func TestConnectionLimit(t *testing.T) {
 		return a
 	}
 	first := open()
-	time.Sleep(50 * time.Millisecond)
+	for end := time.Now().Add(5 * time.Second); len(p.conns) == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	second := open()
 	if res, err := http.ReadResponse(bufio.NewReader(second), nil); err != nil || res.StatusCode != 503 {
 		t.Errorf("%v %v", res, err)

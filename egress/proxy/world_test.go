@@ -85,6 +85,22 @@ func (w *world) log(e Entry) {
 	w.entries = append(w.entries, e)
 }
 
+// logged waits for n lines: each follows its answer.
+func (w *world) logged(n int) {
+	w.t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		got := len(w.entries)
+		w.mu.Unlock()
+		if got >= n {
+			return
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("%d lines of %d were logged", got, n)
+		}
+	}
+}
+
 func (w *world) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

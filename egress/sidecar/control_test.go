@@ -109,12 +109,15 @@ func TestControlMustLieApart(t *testing.T) {
 		"by dots":        {DoorSocket: "/bb/door/d", ControlSocket: "/run/../bb/door/c", CADir: "/ca"},
 		"ca":             {DoorSocket: "/bb/door/d", ControlSocket: "/run/c", CADir: "/bb/door/ca"},
 		"ca itself":      {DoorSocket: "/bb/door/d", ControlSocket: "/run/c", CADir: "/bb/door"},
+		"no door":        {ControlSocket: "/run/c", CADir: "/ca"},
+		"no control":     {DoorSocket: "/bb/door/d", CADir: "/ca"},
+		"no ca":          {DoorSocket: "/bb/door/d", ControlSocket: "/run/c"},
 	} {
 		if err := apart(opts); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if err := apart(Options{}.withDefaults()); err != nil {
+	if err := apart(Options{DoorSocket: "/bb/door/d", ControlSocket: "/run/c", CADir: "/ca"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,9 +28,6 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 	if !slices.Contains([]string{CommandApply, CommandGet, CommandCA, CommandLog}, command) {
 		return fmt.Errorf("unknown control command %q (apply, get, ca or log)", command)
 	}
-	if socket == "" {
-		socket = DefaultControlSocket
-	}
 	var payload []byte
 	if command == CommandApply {
 		var err error

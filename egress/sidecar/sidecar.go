@@ -19,15 +19,10 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// Defaults of Options.
-const (
-	DefaultDoorSocket    = "/bb/door/door.sock"
-	DefaultControlSocket = "/run/bb/control.sock"
-	DefaultCADir         = "/bb/ca"
-	DefaultMaxConns      = 2048
-)
+// defaultMaxConns is what Options mean without MaxConns.
+const defaultMaxConns = 2048
 
-// Options say where a sidecar lives.
+// Options say where a sidecar lives: who starts one names all three paths.
 type Options struct {
 	DoorSocket    string
 	ControlSocket string
@@ -111,14 +106,6 @@ func Run(ctx context.Context, opts Options) error {
 }
 
 func (o Options) withDefaults() Options {
-	set := func(field *string, value string) {
-		if *field == "" {
-			*field = value
-		}
-	}
-	set(&o.DoorSocket, DefaultDoorSocket)
-	set(&o.ControlSocket, DefaultControlSocket)
-	set(&o.CADir, DefaultCADir)
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
@@ -126,7 +113,7 @@ func (o Options) withDefaults() Options {
 		o.Stderr = io.Discard
 	}
 	if o.MaxConns <= 0 {
-		o.MaxConns = DefaultMaxConns
+		o.MaxConns = defaultMaxConns
 	}
 	if o.newProxy == nil {
 		o.newProxy = openProxy
@@ -134,9 +121,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// apart refuses paths that would put the control socket or the authority's key
-// into the directory that the agent mounts.
+// apart refuses paths that are missing, or that would put the control socket or
+// the authority's key into the directory that the agent mounts.
 func apart(opts Options) error {
+	if opts.DoorSocket == "" || opts.ControlSocket == "" || opts.CADir == "" {
+		return errors.New("a sidecar needs a door socket, a control socket and a ca directory")
+	}
 	shared := filepath.Dir(filepath.Clean(opts.DoorSocket))
 	for name, dir := range map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir} {
 		rel, err := filepath.Rel(shared, filepath.Clean(dir))

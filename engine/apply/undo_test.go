@@ -152,11 +152,7 @@ func TestMovedWithRemains(t *testing.T) {
 // and events come in order: started, then ended, once each, and nothing starts
 // before the end of what it waits for was told.
 func TestStress(t *testing.T) {
-	runs := uint64(100_000)
-	if testing.Short() {
-		runs = 5_000
-	}
-	for seed := range runs {
+	for seed := range uint64(100_000) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		p := &plan.Plan{}
 		fails := make([]bool, 1, 12)

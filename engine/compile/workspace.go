@@ -120,8 +120,8 @@ func resolved(p string) string {
 // instance keeps its own, and root is for a new one.
 func (c *compiler) workspace() (w spec.Workspace, root string) {
 	b := c.bottle.Workspace
-	w = spec.Workspace{Mode: orDefault(b.Mode, "none"), GuestPath: orDefault(b.GuestPath, spec.Workdir)}
-	if w.Mode == "none" {
+	w = spec.Workspace{Mode: orDefault(b.Mode, spec.WorkspaceNone), GuestPath: orDefault(b.GuestPath, spec.Workdir)}
+	if w.Mode == spec.WorkspaceNone {
 		if c.options.Workspace != "" {
 			c.problem(manifest.Pos{}, diag.Errorf("--workspace: bottle %q has no workspace", c.bottle.Name).
 				WithHint("add workspace: {mode: copy} to it"))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -186,5 +188,29 @@ func TestWorkspace(t *testing.T) {
 				t.Errorf("%+v %q %v, want %+v %q", w, root, c2.problems, c.want, c.root)
 			}
 		})
+	}
+}
+
+// A socket in a mount is a way to a program of the host (attack F1).
+func TestSockets(t *testing.T) {
+	dir, err := os.MkdirTemp("", "s") //nolint:usetesting // paths of sockets may only be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.MkdirAll(filepath.Join(dir, "a/b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if found := Sockets(dir); len(found) != 0 {
+		t.Errorf("found %v in a tree without any", found)
+	}
+	socket := filepath.Join(dir, "a/b/x.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	if d := cmp.Diff([]string{socket}, Sockets(dir)); d != "" {
+		t.Error(d)
 	}
 }

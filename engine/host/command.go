@@ -15,8 +15,8 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
-// CommandTime bounds a command.
-const CommandTime = 10 * time.Second
+// commandTime bounds a command.
+const commandTime = 10 * time.Second
 
 // byHand is the next step for a command that failed: bb shows nothing that it
 // wrote, for it may be the token.
@@ -27,7 +27,7 @@ const byHand = "run it by hand in your home directory to see why; bb shows nothi
 // user's environment without bb's own variables, no input and no terminal.
 // Whatever it started in its session is killed when it ends or is over time.
 func Command(ctx context.Context, argv []string) (string, error) {
-	return command(ctx, argv, CommandTime)
+	return command(ctx, argv, commandTime)
 }
 
 func command(ctx context.Context, argv []string, limit time.Duration) (string, error) {
@@ -73,7 +73,7 @@ func judge(ctx context.Context, out *bounded, err error, limit time.Duration) (s
 	case errors.As(err, &exit):
 		return "", diag.Errorf("it was ended by a signal").WithHint("%s", byHand)
 	case err != nil:
-		return "", diag.Errorf("it cannot be started: %v", plain(err)).WithHint("%s", byHand)
+		return "", diag.Errorf("it cannot be started: %v", diag.Cause(err)).WithHint("%s", byHand)
 	}
 	return strings.TrimSuffix(string(out.data), "\n"), nil
 }
@@ -107,7 +107,7 @@ func executable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return plain(err)
+		return diag.Cause(err)
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return fs.ErrPermission
 	}

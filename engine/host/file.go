@@ -33,19 +33,19 @@ func File(path string) (string, error) {
 		return "", diag.Errorf("it is a symbolic link").WithHint("name the file itself")
 	}
 	if err != nil {
-		return "", diag.Errorf("%v", plain(err)).WithHint("write the token alone into it, then: chmod 600 %s", path)
+		return "", diag.Errorf("%v", diag.Cause(err)).WithHint("write the token alone into it, then: chmod 600 %s", path)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", plain(err)
+		return "", diag.Cause(err)
 	}
 	if err := private(info, path, os.Geteuid()); err != nil {
 		return "", err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
-		return "", plain(err)
+		return "", diag.Cause(err)
 	}
 	if len(b) > maxToken {
 		return "", diag.Errorf("it is larger than %d KiB", maxToken>>10).WithHint("write the token alone into it")
@@ -83,14 +83,14 @@ func Answer(ask provider.Ask) provider.Answer {
 	}
 	f, err := os.OpenFile(a.Path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
-		a.Err = plain(err)
+		a.Err = diag.Cause(err)
 		return a
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		a.Err = plain(err)
+		a.Err = diag.Cause(err)
 	case !info.Mode().IsRegular():
 		a.Err = errors.New("not a regular file")
 	default:
@@ -100,13 +100,4 @@ func Answer(ask provider.Ask) provider.Answer {
 		}
 	}
 	return a
-}
-
-// plain is the system's word for a failure, without the path.
-func plain(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bot-bottle/bb/engine/provider"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // bottle turns a resolved policy into the value that the engine works with.
@@ -23,7 +24,7 @@ func (p *policy) bottle(f *file, lineage []string) *Bottle {
 		b.Provider.Template = provider.Default
 	}
 	if b.Workspace.Mode == "" {
-		b.Workspace.Mode = "none"
+		b.Workspace.Mode = spec.WorkspaceNone
 	}
 	b.GitUser = overlay(GitUser{}, p.name.value, p.email.value, "bottle")
 	return b

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // part is one field of a bottle as some file declared it. Presence decides in
@@ -92,7 +94,7 @@ func (f *file) decodeWorkspace(n *node) Workspace {
 	w := Workspace{Mode: n.get("mode").str(), GuestPath: n.get("guest_path").str()}
 	if path := n.get("path"); path != nil {
 		w.Path = f.hostPath(path.str())
-		if w.Mode == "" || w.Mode == "none" {
+		if w.Mode == "" || w.Mode == spec.WorkspaceNone {
 			f.failKey(path, "add mode: copy or mode: mount", "workspace.path has no meaning without a mode")
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ReservedEnv are the names that bb itself sets in every bottle.
-var ReservedEnv = []string{
+// reservedEnv are the names that bb itself sets in every bottle.
+var reservedEnv = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
 	"http_proxy", "https_proxy", "no_proxy", "all_proxy",
 	"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
@@ -39,7 +39,7 @@ func (f *file) decodeEnv(n *node) map[string]part[EnvVar] {
 
 // checkEnvName reports a variable that is not the manifest's to set.
 func (f *file) checkEnvName(n *node, name string) {
-	if slices.Contains(ReservedEnv, name) {
+	if slices.Contains(reservedEnv, name) {
 		f.failKey(n, "remove it", "%s is set by bb itself", n.path)
 	}
 	if strings.HasPrefix(name, "BB_") {

@@ -52,7 +52,7 @@ func (w *found) directory(o Options, dir string, k kind, scope Scope) {
 	}
 	if err != nil {
 		w.problems = append(w.problems, diag.Diagnostic{
-			Severity: diag.Error, File: o.shown(dir), Message: "cannot read the directory: " + reason(err),
+			Severity: diag.Error, File: o.shown(dir), Message: "cannot read the directory: " + diag.Cause(err).Error(),
 		})
 		return
 	}
@@ -91,7 +91,7 @@ func (w *found) providers(o Options) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.problems = append(w.problems, diag.Diagnostic{
-			Severity: diag.Error, File: o.shown(dir), Message: "cannot read the directory: " + reason(err),
+			Severity: diag.Error, File: o.shown(dir), Message: "cannot read the directory: " + diag.Cause(err).Error(),
 		})
 	}
 	for _, entry := range entries {
@@ -149,13 +149,4 @@ func sameDirectory(a, b string) bool {
 	}
 	bi, err := os.Stat(b)
 	return err == nil && os.SameFile(ai, bi)
-}
-
-// reason is the system's word for a failure, without the path it repeats.
-func reason(err error) string {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
-	}
-	return err.Error()
 }

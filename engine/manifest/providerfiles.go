@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -53,7 +54,7 @@ func (f *file) content(item *node) []byte {
 	case source.str() != "":
 		b, err := f.beside(source.str())
 		if err != nil {
-			f.fail(source, "name a file in the provider's own directory", "%s: %s", source.path, reason(err))
+			f.fail(source, "name a file in the provider's own directory", "%s: %v", source.path, diag.Cause(err))
 		}
 		return b
 	}

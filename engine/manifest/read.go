@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bot-bottle/bb/engine/diag"
 )
 
 // Sizes beyond which a file is a mistake and not a manifest.
@@ -50,7 +52,7 @@ func (f *file) bytes() ([]byte, bool) {
 		if link, linkErr := os.Readlink(f.path); linkErr == nil {
 			hint = "it is a link to " + link
 		}
-		why := reason(err)
+		why := diag.Cause(err).Error()
 		if f.kind == providerKind && errors.Is(err, fs.ErrNotExist) {
 			hint = "write it, or remove its directory"
 		}
@@ -64,7 +66,7 @@ func (f *file) bytes() ([]byte, bool) {
 	info, err := in.Stat()
 	switch {
 	case err != nil:
-		f.failFile(0, 0, "", "cannot read: %s", reason(err))
+		f.failFile(0, 0, "", "cannot read: %v", diag.Cause(err))
 		return nil, false
 	case info.IsDir():
 		f.failFile(0, 0, "a manifest is a file", "cannot read: is a directory")
@@ -75,7 +77,7 @@ func (f *file) bytes() ([]byte, bool) {
 	}
 	src, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err != nil {
-		f.failFile(0, 0, "", "cannot read: %s", reason(err))
+		f.failFile(0, 0, "", "cannot read: %v", diag.Cause(err))
 		return nil, false
 	}
 	if len(src) > maxFile {

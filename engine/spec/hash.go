@@ -12,8 +12,8 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// HashVersion prefixes every hash, so that a later form never equals it.
-const HashVersion = "v1:"
+// hashVersion prefixes every hash, so that a later form never equals it.
+const hashVersion = "v1:"
 
 // Key is 32 random bytes of the state directory. It never leaves the host.
 type Key []byte
@@ -30,9 +30,9 @@ func (k Key) Digest(instance, ref, value string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// RedactedFixed is the fixed half as it is stored in a label: literal
+// redactedFixed is the fixed half as it is stored in a label: literal
 // environment values are digests.
-func (s *Spec) RedactedFixed(k Key) Fixed {
+func (s *Spec) redactedFixed(k Key) Fixed {
 	f := s.Fixed
 	f.Env = slices.Clone(f.Env)
 	for i, e := range f.Env {
@@ -43,9 +43,9 @@ func (s *Spec) RedactedFixed(k Key) Fixed {
 	return f
 }
 
-// FixedJSON is the canonical JSON of RedactedFixed, and Hash is over it: what
+// FixedJSON is the canonical JSON of redactedFixed, and Hash is over it: what
 // is compared is what is stored.
-func (s *Spec) FixedJSON(k Key) string { return canonical(s.RedactedFixed(k)) }
+func (s *Spec) FixedJSON(k Key) string { return canonical(s.redactedFixed(k)) }
 
 // Hash is the hash of the fixed half.
 func (s *Spec) Hash(k Key) string { return hash(s.FixedJSON(k)) }
@@ -97,7 +97,7 @@ func FilesDigest(files []File, part string) string {
 
 func hash(s string) string {
 	sum := sha256.Sum256([]byte(s))
-	return HashVersion + hex.EncodeToString(sum[:])
+	return hashVersion + hex.EncodeToString(sum[:])
 }
 
 // canonical marshals structs (fields in order) and maps (keys sorted).

@@ -15,7 +15,6 @@ const (
 	Home       = "/home/node"
 	Workdir    = "/home/node/workspace"
 	BinaryPath = "/bb/bin/bb"
-	DoorPath   = "/bb/door/door.sock"
 	// CAFile holds bb's certificate alone, CABundle the image's roots and it.
 	CAFile     = "/usr/local/share/ca-certificates/bb.crt"
 	CABundle   = "/etc/ssl/certs/ca-certificates.crt"

@@ -44,11 +44,7 @@ func (s *State) Allow(scope, agent, digest string) error {
 	if err != nil {
 		return err
 	}
-	tmp := s.allowedFile() + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.allowedFile())
+	return WriteFile(s.allowedFile(), append(b, '\n'))
 }
 
 func (s *State) allowedFile() string { return filepath.Join(s.Dir, "allowed.json") }

@@ -23,11 +23,7 @@ func (s *State) RememberScope(id, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, []byte(dir+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return WriteFile(path, []byte(dir+"\n"))
 }
 
 // ScopeDir is the directory of a scope; fs.ErrNotExist when none was kept.

@@ -34,7 +34,7 @@ type leftover struct {
 
 // Run lists what serves nothing any more, asks once, and removes it.
 func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
-	p, err := a.running(ctx, state.Open)
+	p, err := a.withoutManifests(ctx, state.Open)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func printLeftovers(a *app, list []leftover) error {
 	for _, l := range list {
 		size := "-"
 		if l.Size > 0 {
-			size = fmt.Sprintf("%d MB", (l.Size+999_999)/1_000_000)
+			size = view.Size(l.Size)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", l.Kind, view.Escape(l.Name), l.Backend, size, view.Escape(l.Why))
 	}

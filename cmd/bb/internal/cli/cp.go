@@ -10,6 +10,7 @@ import (
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/cmd/bb/internal/risky"
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress/door/tree"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -43,7 +44,7 @@ var guestPath = regexp.MustCompile(`^((?:home/)?[a-z][a-z0-9-]*(?:_[a-z0-9]+)?):
 func (c *cpCmd) Run(ctx context.Context, a *app) error {
 	from, to := guestPath.FindStringSubmatch(c.Src), guestPath.FindStringSubmatch(c.Dst)
 	if (from == nil) == (to == nil) {
-		return exitError{80, "one side is AGENT:PATH and the other a path of this machine (bb cp dev:notes.md . or bb cp notes.md dev:)"}
+		return exitError{exitUsage, "one side is AGENT:PATH and the other a path of this machine (bb cp dev:notes.md . or bb cp notes.md dev:)"}
 	}
 	side := from
 	if side == nil {
@@ -175,12 +176,5 @@ func (j *copying) inStream(ctx context.Context) error {
 
 // carried says what was copied, on stderr.
 func (a *app) carried(r tree.Report) {
-	fmt.Fprintf(a.stderr, "copied %s, %s\n", counted(r.Files, "file"), roughly(r.Bytes))
-}
-
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
+	fmt.Fprintf(a.stderr, "copied %s, %s\n", count(r.Files, "file"), view.Size(r.Bytes))
 }

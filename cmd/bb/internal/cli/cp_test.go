@@ -146,7 +146,7 @@ func TestCopyGivenUp(t *testing.T) {
 	j.driver = answering{exec: func(ctx context.Context, r backends.ExecRequest) (int, error) {
 		cancel()
 		_, err := io.Copy(io.Discard, r.Stdin)
-		ended = err != nil && ctx.Err() == nil
+		ended = err == nil && ctx.Err() == nil
 		return 1, nil
 	}}
 	endless := func(w io.Writer) error {

@@ -85,11 +85,11 @@ func (c *copied) say() {
 	default:
 	}
 	if c.terminal {
-		fmt.Fprintf(c.w, "\rcopying... %s\x1b[K", roughly(c.bytes))
+		fmt.Fprintf(c.w, "\rcopying... %s\x1b[K", view.Size(c.bytes))
 		c.said = true
 		return
 	}
-	fmt.Fprintf(c.w, "copying... %s\n", roughly(c.bytes))
+	fmt.Fprintf(c.w, "copying... %s\n", view.Size(c.bytes))
 }
 
 // end takes the line away; more calls do nothing.
@@ -115,16 +115,4 @@ func (r countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.c.add(n)
 	return n, err
-}
-
-// roughly shows a size with one decimal in the unit that fits.
-func roughly(n int64) string {
-	size, unit := float64(n), 0
-	for size >= 1024 && unit < 4 {
-		size, unit = size/1024, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, [...]string{"", "KiB", "MiB", "GiB", "TiB"}[unit])
 }

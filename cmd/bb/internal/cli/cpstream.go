@@ -23,15 +23,15 @@ const lastWords = 5 * time.Second
 func (j *copying) read(ctx context.Context) (stream *io.PipeReader, wait func(context.Context, error) error) {
 	r, w := io.Pipe()
 	said := &words{}
-	type ending struct {
+	type result struct {
 		code int
 		err  error
 	}
-	done := make(chan ending, 1)
+	done := make(chan result, 1)
 	go func() {
 		code, err := j.driver.Exec(ctx, j.id, backends.ExecRequest{Argv: j.argv("pack"), Stdout: w, Stderr: said})
 		_ = w.CloseWithError(err)
-		done <- ending{code, err}
+		done <- result{code, err}
 	}()
 	// Whatever the driver still has to do, nothing more is written.
 	stop := context.AfterFunc(ctx, func() { _ = r.CloseWithError(context.Cause(ctx)) })
@@ -79,7 +79,7 @@ func (j *copying) write(ctx context.Context, argv []string, pack func(io.Writer)
 	})
 	defer stop()
 	said := &words{}
-	code, err := j.driver.Exec(patient, j.id, backends.ExecRequest{Argv: argv, Stdin: buffered, Stdout: io.Discard, Stderr: said})
+	code, err := j.driver.Exec(patient, j.id, backends.ExecRequest{Argv: argv, Stdin: ending{buffered}, Stdout: io.Discard, Stderr: said})
 	_ = r.CloseWithError(io.ErrClosedPipe)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -101,13 +101,32 @@ func (j *copying) write(ctx context.Context, argv []string, pack func(io.Writer)
 	return nil
 }
 
+// ending is a stream that ends where it fails: a driver goes on waiting for the
+// rest of input that it could not read. An archive that is cut short is refused
+// on the other side.
+type ending struct{ io.Reader }
+
+func (e ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
 // guestSaid is the error that bb in the bottle printed.
 func (j *copying) guestSaid(said *words, code int) error {
 	text := said.String()
 	if text == "" {
 		text = fmt.Sprintf("exit code %d", code)
 	}
-	return errors.New(j.shown + ": " + strings.ReplaceAll(text, "\n", "\n  "))
+	lines := strings.Split(text, "\n")
+	for i, l := range lines[1:] {
+		if !strings.HasPrefix(l, "  ") {
+			lines[i+1] = "  " + l // a line of its own would be bb's
+		}
+	}
+	return errors.New(j.shown + ": " + strings.Join(lines, "\n"))
 }
 
 // explain adds the next step to a list of refusals, the bottle's too.

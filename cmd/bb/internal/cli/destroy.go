@@ -25,7 +25,7 @@ type destroyCmd struct {
 // Run removes instances. It reads no manifest: what is broken or gone must be
 // removable too.
 func (c *destroyCmd) Run(ctx context.Context, a *app) error {
-	p, err := a.running(ctx, state.Open)
+	p, err := a.withoutManifests(ctx, state.Open)
 	if err != nil {
 		return err
 	}
@@ -68,9 +68,9 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	return p.execute(ctx, o)
 }
 
-// running is a planning without manifests: the scopes, what the drivers see,
+// withoutManifests is a planning of what runs: the scopes, what the drivers see,
 // and as its plan the removal of all of it.
-func (a *app) running(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
+func (a *app) withoutManifests(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
 	if err := a.homeExists(); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (p *planning) tellElsewhere() {
 
 // instance finds one running or stopped instance by the name that lists show.
 func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Change, error) {
-	p, err := a.running(ctx, state.Open)
+	p, err := a.withoutManifests(ctx, state.Open)
 	if err != nil {
 		return nil, nil, err
 	}

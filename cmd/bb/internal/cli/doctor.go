@@ -236,15 +236,7 @@ func (x *examination) values(desire compile.Result) {
 
 // engines lets every driver in use examine its own.
 func (x *examination) engines(ctx context.Context, a *app, st *state.State, specs []*spec.Spec) {
-	names := []string{defaultBackend}
-	if a.g.Backend != "" {
-		names[0] = a.g.Backend
-	}
-	for _, s := range specs {
-		names = append(names, s.Backend)
-	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
+	for _, name := range a.backendNames(specs) {
 		d, err := a.driver(name, st)
 		if err != nil {
 			x.fail(name+".engine", err)

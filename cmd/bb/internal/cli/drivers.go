@@ -1,13 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"debug/elf"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/backends/docker"
@@ -23,19 +24,20 @@ const defaultBackend = "docker"
 // drivers are the backends in use, by name.
 type drivers map[string]backends.Driver
 
-// drivers makes those that the specs need, and the one that is used where
-// nothing says otherwise: bottles without a manifest may run there.
-func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
-	names := []string{a.g.Backend}
-	if a.g.Backend == "" {
-		names[0] = defaultBackend
-	}
+// backendNames lists the backends that the specs need, and the one that is used
+// where nothing says otherwise: bottles without a manifest may run there.
+func (a *app) backendNames(specs []*spec.Spec) []string {
+	names := []string{cmp.Or(a.g.Backend, defaultBackend)}
 	for _, s := range specs {
 		names = append(names, s.Backend)
 	}
 	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
 	out := drivers{}
-	for _, name := range slices.Compact(names) {
+	for _, name := range a.backendNames(specs) {
 		d, err := a.driver(name, st)
 		if err != nil {
 			return nil, err
@@ -112,36 +114,27 @@ func static(path string) bool {
 	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
-// observe asks all drivers at once.
+// observe asks all drivers at once. The worlds are ordered by backend.
 func (ds drivers) observe(ctx context.Context, owner string, in scopes, specs []*spec.Spec) ([]plan.World, error) {
-	type answer struct {
-		world plan.World
-		err   error
-	}
-	answers := make(chan answer, len(ds))
-	for name, d := range ds {
-		go func() {
-			q := plan.Query{Owner: owner, Scopes: in.all()}
-			for _, s := range specs {
-				if s.Backend == name {
-					q.Specs = append(q.Specs, s)
-				}
+	names := slices.Sorted(maps.Keys(ds))
+	worlds := make([]plan.World, len(names))
+	var work []func() error
+	for i, name := range names {
+		q := plan.Query{Owner: owner, Scopes: in.all()}
+		for _, s := range specs {
+			if s.Backend == name {
+				q.Specs = append(q.Specs, s)
 			}
-			var r answer
-			if r.err = d.Check(ctx); r.err == nil {
-				r.world, r.err = d.Observe(ctx, q)
-			}
-			answers <- r
-		}()
-	}
-	var worlds []plan.World
-	for range ds {
-		r := <-answers
-		if r.err != nil {
-			return nil, contextErr(ctx, r.err)
 		}
-		worlds = append(worlds, r.world)
+		work = append(work, func() (err error) {
+			if err = ds[name].Check(ctx); err == nil {
+				worlds[i], err = ds[name].Observe(ctx, q)
+			}
+			return err
+		})
 	}
-	slices.SortFunc(worlds, func(a, b plan.World) int { return strings.Compare(a.Backend, b.Backend) })
+	if err := atOnce(work); err != nil {
+		return nil, contextErr(ctx, err)
+	}
 	return worlds, nil
 }

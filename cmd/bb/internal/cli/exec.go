@@ -19,7 +19,7 @@ func (c *execCmd) Run(ctx context.Context, a *app) error {
 		argv = argv[1:]
 	}
 	if len(argv) == 0 {
-		return exitError{exitFailed, "there is no command to run (bb exec AGENT -- COMMAND)"}
+		return exitError{exitUsage, "there is no command to run (bb exec AGENT -- COMMAND)"}
 	}
 	if c.Terminal {
 		if err := a.needsTerminal("exec -t", "leave -t out"); err != nil {

@@ -38,13 +38,13 @@ type doorCmd struct {
 // sidecarCmd is bb between a bottle and the world.
 type sidecarCmd struct {
 	Run struct {
-		Door    string `help:"Socket to listen on for the bottle." placeholder:"SOCKET" default:"/run/bb/door/door.sock"`
-		Control string `help:"Socket to listen on for the host." placeholder:"SOCKET" default:"/run/bb/ctl/ctl.sock"`
-		CA      string `help:"Directory of the certificate authority." placeholder:"DIR" default:"/var/lib/bb/ca"`
+		Door    string `help:"Socket to listen on for the bottle." placeholder:"SOCKET" required:""`
+		Control string `help:"Socket to listen on for the host." placeholder:"SOCKET" required:""`
+		CA      string `help:"Directory of the certificate authority." placeholder:"DIR" required:""`
 	} `cmd:"" help:"Be the sidecar."`
 	Ctl struct {
 		Command string `arg:"" help:"apply, get, ca or log."`
-		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" default:"/run/bb/ctl/ctl.sock"`
+		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
 	} `cmd:"" help:"Send one command to a running sidecar."`
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
@@ -21,11 +22,12 @@ import (
 // Version is set by the linker.
 var Version = "0.1.0-dev"
 
-// Exit codes. kong's usage errors are 80.
+// Exit codes.
 const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitChanges     = 2
+	exitUsage       = 80 // what kong says of its own
 	exitInterrupted = 130
 )
 
@@ -46,7 +48,7 @@ type grammar struct {
 	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
 	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
 	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start)." placeholder:"DIR"`
-	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"debian:bookworm-slim" placeholder:"IMAGE"`
+	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"${base_image}" placeholder:"IMAGE"`
 
 	Plan     planCmd     `cmd:"" help:"Show what apply would do. Changes nothing."`
 	Apply    applyCmd    `cmd:"" help:"Make bottles match their manifests."`
@@ -80,6 +82,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&g,
 		kong.Name("bb"),
 		kong.Description("Runs coding agents in bottles: isolated machines whose powers are exactly what a manifest grants."),
+		kong.Vars{"base_image": docker.DefaultBaseImage},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code; panic(exitError{code: code}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -97,7 +100,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "bb: %v\n", err)
-		return exitCode(err, 80)
+		return exitCode(err, exitUsage)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -110,7 +113,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if first, _, _ := strings.Cut(kctx.Command(), " "); g.Workspace != "" && !slices.Contains(workspaceWords, first) {
 		fmt.Fprintf(stderr, "bb: --workspace means nothing to bb %s (it is for %s)\n", first, strings.Join(workspaceWords, ", "))
-		return 80
+		return exitUsage
 	}
 	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
 		return report(a.inside(ctx, word), stderr)

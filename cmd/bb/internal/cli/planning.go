@@ -6,11 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
+	"github.com/bot-bottle/bb/engine/parallel"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -152,18 +152,7 @@ func (p *planning) nameOthers(err error) error {
 
 // atOnce runs what only looks, a few at a time, and joins the errors.
 func atOnce(work []func() error) error {
-	slots := make(chan struct{}, 8)
-	errs := make([]error, len(work))
-	var wg sync.WaitGroup
-	for i, f := range work {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			errs[i] = f()
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(parallel.Run(8, work...)...)
 }
 
 // digests identifies the token values that are known without running anything.

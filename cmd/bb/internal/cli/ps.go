@@ -35,7 +35,7 @@ type bottle struct {
 
 // Run lists instances, whole and half-made, from the drivers alone.
 func (c *psCmd) Run(ctx context.Context, a *app) error {
-	p, err := a.running(ctx, state.Read)
+	p, err := a.withoutManifests(ctx, state.Read)
 	if err != nil {
 		return err
 	}

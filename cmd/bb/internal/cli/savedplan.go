@@ -2,14 +2,13 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/state"
 )
 
 // savedPlan is a plan as bb plan --out writes it. It holds no secret and gives
@@ -37,7 +36,7 @@ var agentArgument = regexp.MustCompile(`^(home/)?[a-z][a-z0-9-]*$`)
 func isPlanFile(arg string) bool { return !agentArgument.MatchString(arg) }
 
 // save writes the plan, whole or not at all.
-func (p *planning) save(file string) (err error) {
+func (p *planning) save(file string) error {
 	b, err := json.MarshalIndent(savedPlan{
 		Version: savedPlanVersion, Bb: Version, Scopes: p.scopes.all(), Agents: append([]string{}, p.want...),
 		Prune: p.prune, Workspace: p.app.g.Workspace, Fingerprint: p.plan.Fingerprint(), Plan: p.plan.JSON(p.warnings),
@@ -45,16 +44,10 @@ func (p *planning) save(file string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".bb-plan-*") // 0600
-	if err != nil {
+	if err := state.WriteFile(file, append(b, '\n')); err != nil {
 		return diag.Errorf("--out: %v", err).WithHint("name a file in a directory that you can write")
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is gone when all went well
-	_, err = f.Write(append(b, '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return diag.Errorf("--out: %v", err)
-	}
-	return os.Rename(f.Name(), file)
+	return nil
 }
 
 func readPlan(file string) (savedPlan, error) {

@@ -58,7 +58,7 @@ func (p *planning) ready() error {
 func (p *planning) resolve(ctx context.Context) (map[spec.ID]spec.Secrets, error) {
 	ctx, release := p.app.untilSignal(ctx)
 	defer release()
-	secrets, err := p.allSecrets(p.running(ctx))
+	secrets, err := p.allSecrets(p.runCommands(ctx))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -72,7 +72,7 @@ func (p *planning) refresh(ctx context.Context) error {
 	defer release()
 	var problems diag.List
 	for _, s := range p.specs {
-		_, err := p.secrets(s, p.running(ctx))
+		_, err := p.secrets(s, p.runCommands(ctx))
 		var list diag.List
 		if errors.As(err, &list) {
 			problems = append(problems, list...)
@@ -88,7 +88,7 @@ func (p *planning) refresh(ctx context.Context) error {
 // finder returns the value of a reference.
 type finder = func(ref string) (string, error)
 
-func (p *planning) running(ctx context.Context) finder {
+func (p *planning) runCommands(ctx context.Context) finder {
 	return func(ref string) (string, error) { return p.values.Run(ctx, ref) }
 }
 

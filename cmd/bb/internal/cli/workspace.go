@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -28,21 +30,9 @@ func (a *app) oneWorkspace(want []string) error {
 // hazards are what this machine and this user keep from any agent.
 func (a *app) hazards() compile.Hazards {
 	home, _ := os.UserHomeDir() // without one there is nothing to keep
-	h := compile.Hazards{Home: home, Private: []string{a.g.Home}}
-	for _, s := range []string{
-		"/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock",
-		os.Getenv("SSH_AUTH_SOCK"), strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"),
-	} {
-		if filepath.IsAbs(s) {
-			h.Sockets = append(h.Sockets, s)
-		}
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		h.Sockets = append(h.Sockets, filepath.Join(dir, "docker.sock"), filepath.Join(dir, "podman", "podman.sock"))
-	}
-	if home != "" {
-		h.Sockets = append(h.Sockets, filepath.Join(home, ".docker", "run", "docker.sock"),
-			filepath.Join(home, ".docker", "desktop", "docker.sock"))
+	h := compile.Hazards{Home: home, Private: []string{a.g.Home}, Sockets: docker.Sockets(os.Getenv)}
+	if s := os.Getenv("SSH_AUTH_SOCK"); filepath.IsAbs(s) {
+		h.Sockets = append(h.Sockets, s)
 	}
 	return h
 }
@@ -121,8 +111,7 @@ func (p *planning) workspace(s *spec.Spec) error {
 		return diag.Errorf("workspace of %s: %s holds sockets of programs on this machine: %s", s.ID, real, strings.Join(found, ", ")).
 			WithHint("end those programs, or use workspace: {mode: copy}")
 	}
-	m, ok := p.drivers[s.Backend].(interface{ CanMount() error })
-	if ok {
+	if m, ok := p.drivers[s.Backend].(backends.Mounter); ok {
 		return m.CanMount()
 	}
 	return nil

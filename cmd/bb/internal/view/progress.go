@@ -56,7 +56,7 @@ const refresh = 100 * time.Millisecond
 // NewProgress writes to the screen until Close.
 func NewProgress(screen *Screen) *Progress {
 	every := patience
-	if screen.Redraws() {
+	if screen.redraws() {
 		every = refresh
 	}
 	return newProgress(screen, time.Now, time.NewTicker(every))
@@ -87,7 +87,7 @@ func (p *Progress) Close() {
 
 // show tells what is under way, in the way that the screen can.
 func (p *Progress) show() {
-	if p.screen.Redraws() {
+	if p.screen.redraws() {
 		p.redraw()
 	} else {
 		p.still()

@@ -28,8 +28,8 @@ func NewScreen(w io.Writer, width func() int) *Screen {
 	return &Screen{w: w, width: width}
 }
 
-// Redraws reports whether lines that change can be shown.
-func (s *Screen) Redraws() bool { return s.width() > 0 }
+// redraws reports whether lines that change can be shown.
+func (s *Screen) redraws() bool { return s.width() > 0 }
 
 // Write adds lines that stay. What has no end yet waits for it.
 func (s *Screen) Write(p []byte) (int, error) {
@@ -47,7 +47,7 @@ func (s *Screen) Write(p []byte) (int, error) {
 
 // Live shows lines that the next call replaces; none ends it.
 func (s *Screen) Live(lines []string) {
-	if !s.Redraws() {
+	if !s.redraws() {
 		return
 	}
 	s.mu.Lock()

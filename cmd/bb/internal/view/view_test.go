@@ -151,3 +151,11 @@ func TestEscape(t *testing.T) {
 		}
 	}
 }
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1536: "1.5 KiB", 200 << 20: "200.0 MiB", 3 << 40: "3.0 TiB", 9 << 50: "9216.0 TiB"} {
+		if got := Size(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

@@ -71,7 +71,20 @@ func RouteOnly(r egress.Route, refs map[string]string) string {
 	return strings.TrimSuffix(Route(r, refs), "  ("+r.Source+")")
 }
 
-// Bytes shows a size in the largest unit that divides it.
+// Size shows a size roughly, with one decimal in the unit that fits.
+func Size(n int64) string {
+	size, unit := float64(n), 0
+	for size >= 1024 && unit < 4 {
+		size, unit = size/1024, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", size, [...]string{"", "KiB", "MiB", "GiB", "TiB"}[unit])
+}
+
+// Bytes shows a size exactly, as manifests take it: in the largest unit that
+// divides it.
 func Bytes(n int64) string {
 	for _, u := range []struct {
 		size int64
