@@ -224,7 +224,7 @@ func TestStart(t *testing.T) {
 	}
 
 	s = h.onTerminal("start", "-y", one)
-	s.types("exit 3\r", " is kept: bb attach ")
+	s.types("exit 3\r", " is kept (its program ended with 3): bb attach ")
 	s.ends(3)
 	_, rest, _ := strings.Cut(s.text(), one+"_x")
 	id := one + "_x" + rest[:4]
