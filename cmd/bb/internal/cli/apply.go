@@ -95,7 +95,7 @@ func (c *applyCmd) show(p *planning) error {
 		return nil
 	}
 	p.app.warn(p.plan.Notes)
-	return view.Plan(p.app.stderr, p.plan, p.app.style(p.app.stderr))
+	return view.Plan(p.app.stderr, p.plan, p.style(p.app.stderr))
 }
 
 func (c *applyCmd) options() executeOptions {

@@ -46,7 +46,7 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
 		return err
 	}
-	if err := view.Plan(a.stdout, p.plan, a.style(a.stdout)); err != nil {
+	if err := view.Plan(a.stdout, p.plan, p.style(a.stdout)); err != nil {
 		return err
 	}
 	if err := p.consent("destroy", c.Yes, c.Force); err != nil {

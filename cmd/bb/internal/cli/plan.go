@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -61,11 +62,20 @@ func (c *planCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// style marks home agents where a repository's are in view too.
+func (p *planning) style(w io.Writer) view.Style {
+	st := p.app.style(w)
+	if p.scopes.repo != "" {
+		st.HomeScope = p.scopes.home
+	}
+	return st
+}
+
 // print shows the plan; notes and warnings go to stderr, or into the JSON.
 func (p *planning) print(asJSON bool) error {
 	if asJSON {
 		return p.app.printJSON(p.plan.JSON(p.warnings))
 	}
 	p.app.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
-	return view.Plan(p.app.stdout, p.plan, p.app.style(p.app.stdout))
+	return view.Plan(p.app.stdout, p.plan, p.style(p.app.stdout))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,6 +32,8 @@ type bottle struct {
 	Image   string `json:"image"`
 	Source  string `json:"source"`
 	Created int64  `json:"created,omitempty"`
+	// Directory is what declares it, where that is known.
+	Directory string `json:"directory,omitempty"`
 }
 
 // Run lists instances, whole and half-made, from the drivers alone.
@@ -43,11 +46,15 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 	for _, w := range p.seen {
 		for _, o := range w.Instances {
 			if c.All || slices.Contains(p.scopes.all(), o.ID.Scope) {
-				list = append(list, describe(o))
+				b := describe(o)
+				b.Directory, _ = p.state.ScopeDir(o.ID.Scope) // "" is not known
+				list = append(list, b)
 			}
 		}
 	}
-	slices.SortFunc(list, func(x, y bottle) int { return strings.Compare(x.ID, y.ID) })
+	slices.SortFunc(list, func(x, y bottle) int {
+		return cmp.Or(strings.Compare(x.ID, y.ID), strings.Compare(x.Directory, y.Directory))
+	})
 	if c.JSON {
 		return a.printJSON(list)
 	}
@@ -55,10 +62,19 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 		_, err := fmt.Fprintln(a.stdout, "No bottles.")
 		return err
 	}
+	// Where bottles of several directories are listed, each says its own.
+	several := slices.ContainsFunc(list, func(b bottle) bool { return b.Scope != list[0].Scope })
+	from := func(text string) string {
+		if several {
+			return "\t" + text
+		}
+		return ""
+	}
 	tw := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(tw, "AGENT\tBACKEND\tSTATE\tSIDECAR\tAGE\tIMAGE")
+	fmt.Fprintln(tw, "AGENT\tBACKEND\tSTATE\tSIDECAR\tAGE\tIMAGE"+from("FROM"))
 	for _, b := range list {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", b.ID, b.Backend, b.State, b.Sidecar, age(b.Created), view.Escape(b.Image))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s%s\n", b.ID, b.Backend, b.State, b.Sidecar, age(b.Created), view.Escape(b.Image),
+			from(view.Escape(cmp.Or(a.style(a.stdout).Path(b.Directory), "?"))))
 	}
 	return tw.Flush()
 }

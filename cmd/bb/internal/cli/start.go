@@ -40,7 +40,7 @@ func (c *startCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	a.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
-	if err := view.Plan(a.stdout, p.plan, a.style(a.stdout)); err != nil {
+	if err := view.Plan(a.stdout, p.plan, p.style(a.stdout)); err != nil {
 		return err
 	}
 	if err := blocked(p.plan); err != nil {

@@ -24,7 +24,7 @@ func (st Style) drift(b *strings.Builder, list []plan.Drift) {
 	}
 	b.WriteString("not as bb made it\n\n")
 	for _, d := range list {
-		fmt.Fprintf(b, "    %s\n", Escape(fmt.Sprintf("%-14s %-9s %s (%s)", d.ID, d.Backend, d.Text, remedies[d.Then])))
+		fmt.Fprintf(b, "    %s\n", Escape(fmt.Sprintf("%-14s %-9s %s (%s)", st.name(d.ID), d.Backend, d.Text, remedies[d.Then])))
 	}
 	b.WriteString("\n")
 }

@@ -19,6 +19,17 @@ type Style struct {
 	Color bool
 	// HomeDir is shown as ~ at the start of paths; "" shows them whole.
 	HomeDir string
+	// HomeScope marks agents of the home directory where those of a repository
+	// are shown too; "" marks none.
+	HomeScope string
+}
+
+// name is what commands take for an instance.
+func (st Style) name(id spec.ID) string {
+	if st.HomeScope != "" && id.Scope == st.HomeScope {
+		return "home/" + id.String()
+	}
+	return id.String()
 }
 
 // Plan prints what apply would do. The form is fixed by goldens: people and
@@ -76,7 +87,7 @@ func Summary(word string, s plan.Summary, unchanged int) string {
 // change prints one block: a head line and its details.
 func (st Style) change(b *strings.Builder, c plan.Change) {
 	mark := fmt.Sprintf("%3s", c.Action.Symbol())
-	head := fmt.Sprintf("%-14s %-9s %s", c.ID.String(), c.Backend, headline(c))
+	head := fmt.Sprintf("%-14s %-9s %s", st.name(c.ID), c.Backend, headline(c))
 	fmt.Fprintf(b, "%s %s\n", st.paint(c.Action, mark), Escape(strings.TrimRight(head, " ")))
 	switch {
 	case c.Action == plan.Create:
