@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -143,6 +144,26 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 	return d.keepRecord(ctx, s, agent, all)
 }
 
+// restore places again what an agent that starts again was given: its program
+// may not come up without. What is to change is not this call's business.
+func (d *Driver) restore(ctx context.Context, s *spec.Spec, agent string) error {
+	have, err := d.placedIn(ctx, agent)
+	if err != nil {
+		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
+	}
+	want := placing(s)
+	var files []spec.File
+	for _, f := range s.Files {
+		if f.Part != "" && have[f.Part].Digest == want[f.Part].Digest {
+			files = append(files, f)
+		}
+	}
+	return d.placeInside(ctx, s, agent, files)
+}
+
+// makeWay removes what is no directory where one is needed.
+const makeWay = `for d; do [ -d "$d" ] && [ ! -L "$d" ] || rm -f -- "$d"; done`
+
 // placeInside places files below the home of a started agent, as the agent:
 // bb's own binary in the bottle does it. The engine's copy would act as root on
 // paths that the agent owns: it follows what the agent puts in their place,
@@ -166,8 +187,19 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, fi
 	if err := a.tar.Close(); err != nil {
 		return err
 	}
-	c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: &a.buf}
-	return d.inAgent(ctx, s, agent, "place files", c, 0)
+	place := func() error {
+		c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: bytes.NewReader(a.buf.Bytes())}
+		return d.inAgent(ctx, s, agent, "place files", c, 0)
+	}
+	if place() == nil {
+		return nil
+	}
+	dirs := slices.DeleteFunc(slices.Sorted(maps.Keys(a.dirs)), func(dir string) bool { return dir == spec.Home })
+	c := command{argv: append([]string{"/bin/sh", "-c", makeWay, "sh"}, dirs...)}
+	if err := d.inAgent(ctx, s, agent, "make way for files", c, 0); err != nil {
+		return err
+	}
+	return place()
 }
 
 // keepRecord writes what is placed now. Its directory is root's.

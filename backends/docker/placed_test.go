@@ -150,7 +150,7 @@ func TestPlacingIsNoPower(t *testing.T) {
 	}{
 		"a pipe at the file":     {"rm -f ~/.tool/skills/one/SKILL.md && mkfifo ~/.tool/skills/one/SKILL.md", true},
 		"a link to root's file":  {"ln -sf " + placedPath + " ~/.tool/skills/one/SKILL.md", true},
-		"a link to root's place": {"rm -rf ~/.tool && ln -s /var/lib/bb ~/.tool", false},
+		"a link to root's place": {"rm -rf ~/.tool && ln -s /var/lib/bb ~/.tool", true}, // it makes way
 	} {
 		if out, code := sh(t, d, s, c.trap); code != 0 {
 			t.Fatalf("%s: %s", what, out)

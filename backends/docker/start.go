@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/pem"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -47,9 +48,10 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 	if err := d.fillWorkspace(ctx, s, agent); err != nil {
 		return err
 	}
-	var files []spec.File
-	if agent.State.Status == "created" {
-		files = append(homeFiles(s), record(placing(s))...)
+	again := agent.State.Status != "created"
+	files := append(homeFiles(s), record(placing(s))...)
+	if again {
+		files = workdirAgain(s)
 	}
 	place, err := d.trust(ctx, s, agent.ID, gate.ID, files)
 	if err != nil {
@@ -62,9 +64,25 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 		return d.wrap(err, "start bottle %s", name)
 	}
 	if agent.HostConfig.Runtime == "runsc" {
-		return d.probeDoor(ctx, s, agent.ID)
+		if err := d.probeDoor(ctx, s, agent.ID); err != nil {
+			return err
+		}
+	}
+	if again {
+		return d.restore(ctx, s, agent.ID)
 	}
 	return nil
+}
+
+// workdirAgain puts the directory that the first process starts in back, where
+// the agent put something else: it could not start any more. Nothing of the
+// agent's runs now that could move what is looked at.
+func workdirAgain(s *spec.Spec) []spec.File {
+	dir := s.Fixed.Workspace.Workdir()
+	if s.Fixed.Workspace.Mode == spec.WorkspaceMount || !strings.HasPrefix(dir, spec.Home+"/") {
+		return nil
+	}
+	return []spec.File{{Path: dir, Dir: true, Mode: 0o755}}
 }
 
 // homeFiles are what a bottle begins with. Only an agent that never ran is

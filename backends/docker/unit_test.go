@@ -146,7 +146,7 @@ func TestArchiveRefuses(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
-	if got := lastLines("a\n\x1b[31mred\u202e\x07\n", 1); got != "[31mred" {
+	if got := lastLines("a\n\x1b[31mred\u202e\x07\n", 1); got != "red" {
 		t.Errorf("got %q", got)
 	}
 	b := &bounded{limit: 4}
