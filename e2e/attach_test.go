@@ -240,7 +240,7 @@ func TestStart(t *testing.T) {
 	s.says("Start it? [y/N] ")
 	s.types("n\r", "nothing was done")
 	s.ends(1)
-	h.fails("start", one).says(t, "bb start needs a terminal")
+	h.fails("start", one).says(t, "start needs a terminal")
 }
 
 // TestAttachEnds: whatever ends a session, the terminal is given back and
@@ -323,7 +323,7 @@ func TestAttachWithoutEngine(t *testing.T) {
 	s.types("echo $((40+2))\r", "42\r\n")
 	e.kill()
 	s.ends(1)
-	s.says("the docker engine at " + e.host + " went away")
+	s.says("the docker engine at " + e.host + " (DOCKER_HOST) went away")
 	e.start()
 	h.must("destroy", "-y")
 }

@@ -191,6 +191,9 @@ func (t sshTarget) explain(text string, err error) error {
 	case text != "":
 		return failed(last, "try '%s'", t.login())
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return failed("the connection went away", "run the same command again: bb finishes what was begun")
+	}
 	return failed(tidy(err.Error()), "does a login script there print something? try '%s true'", t.login())
 }
 
