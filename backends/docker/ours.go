@@ -2,9 +2,11 @@ package docker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/bot-bottle/bb/engine/diag"
@@ -71,6 +73,35 @@ func (d *Driver) findVolume(ctx context.Context, id spec.ID, role string) (bool,
 func (d *Driver) ensureVolume(ctx context.Context, id spec.ID, role string) error {
 	name := volumeName(id, role)
 	// The engine answers with the volume of this name that is there already.
+	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.identity(id, role)})
+	if err != nil {
+		return d.wrap(err, "create volume %s", name)
+	}
+	if len(v.Labels) > 0 {
+		return d.judgeVolume(v, id, role)
+	}
+	return d.relabel(ctx, id, role)
+}
+
+// relabel looks again at a volume that answers without labels. An engine that
+// was stopped while it removed one keeps the labels in its list, and has
+// nothing behind them: then it is ours, empty, and made anew.
+func (d *Driver) relabel(ctx context.Context, id spec.ID, role string) error {
+	name := volumeName(id, role)
+	list, err := d.engine.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("name", name))})
+	if err != nil {
+		return d.wrap(err, "volume %s", name)
+	}
+	i := slices.IndexFunc(list.Volumes, func(v *volume.Volume) bool { return v.Name == name })
+	if i < 0 {
+		return foreign("volume", name)
+	}
+	if err := d.judgeVolume(*list.Volumes[i], id, role); err != nil {
+		return err
+	}
+	if err := d.engine.VolumeRemove(ctx, name, false); err != nil {
+		return d.wrap(err, "remove volume %s", name)
+	}
 	v, err := d.engine.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: d.identity(id, role)})
 	if err != nil {
 		return d.wrap(err, "create volume %s", name)
