@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 )
 
 // DocumentVersion is the version of Document that this bb writes and reads.
@@ -57,19 +56,17 @@ type StateLine struct {
 // RulesDigest identifies what a sidecar enforces: the routes, without where
 // they come from, and the extra roots, in hex.
 func RulesDigest(routes []Route, upstreamCA string) string {
-	plain := slices.Clone(routes)
+	plain := CloneRoutes(routes)
 	for i, r := range plain {
 		plain[i].Source = ""
 		if r.Auth != nil {
-			a := *r.Auth
-			a.TokenRef = "" // known to the host only
-			plain[i].Auth = &a
+			r.Auth.TokenRef = "" // known to the host only
 		}
 	}
 	b, err := json.Marshal(struct {
 		Routes     []Route
 		UpstreamCA string
-	}{append([]Route{}, plain...), upstreamCA})
+	}{plain, upstreamCA})
 	if err != nil {
 		return "" // times beyond year 9999: unknown
 	}

@@ -38,7 +38,8 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := p.orphaned(ctx); err != nil {
+	p.planOrphans()
+	if err := p.ends(ctx); err != nil {
 		return err
 	}
 	shared, err := p.drivers.orphans(ctx)
@@ -64,7 +65,12 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	}
 	if len(p.plan.Nodes) > 0 {
 		if err := p.execute(ctx, executeOptions{
-			operation: "cleanup", wait: c.LockTimeout, agreed: p.plan.Fingerprint(), replan: p.orphaned, scopes: p.scopesOf(),
+			operation: "cleanup", wait: c.LockTimeout, agreed: p.plan.Fingerprint(), scopes: p.scopesOf(),
+			replan: func(ctx context.Context) error {
+				err := p.see(ctx)
+				p.planOrphans()
+				return err
+			},
 		}); err != nil {
 			return err
 		}
@@ -83,12 +89,9 @@ func (p *planning) forgetScopes() {
 	}
 }
 
-// orphaned observes, and plans the removal of what is half-made and of what a
-// directory declared that is gone.
-func (p *planning) orphaned(ctx context.Context) error {
-	if err := p.see(ctx, nil); err != nil {
-		return err
-	}
+// planOrphans plans the removal of what is half-made and of what a directory
+// declared that is gone, of what was seen.
+func (p *planning) planOrphans() {
 	p.plan = plan.Removal(p.seen, func(o plan.Instance) plan.Reason {
 		switch {
 		case p.state.ScopeGone(o.ID.Scope) != "":
@@ -98,7 +101,6 @@ func (p *planning) orphaned(ctx context.Context) error {
 		}
 		return ""
 	})
-	return p.ends(ctx)
 }
 
 // scopesOf lists the scopes of the plan: each has a lock of its own.

@@ -35,15 +35,16 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	known := names(p.plan)
-	if err := p.see(ctx, c.Agents); err != nil {
-		return err
-	}
+	p.planRemoval(c.Agents)
 	if p.plan.Empty() && len(c.Agents) > 0 {
 		return unknownBottle(strings.Join(c.Agents, " "), known)
 	}
 	if p.plan.Empty() {
 		p.tellElsewhere()
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
+		return err
+	}
+	if err := p.ends(ctx); err != nil {
 		return err
 	}
 	if err := view.Plan(a.stdout, p.plan, p.style(a.stdout)); err != nil {
@@ -60,7 +61,11 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	}
 	o := executeOptions{
 		operation: "destroy", wait: c.LockTimeout,
-		replan: func(ctx context.Context) error { return p.see(ctx, c.Agents) },
+		replan: func(ctx context.Context) error {
+			err := p.see(ctx)
+			p.planRemoval(c.Agents)
+			return err
+		},
 	}
 	if !c.Yes {
 		o.agreed = p.plan.Fingerprint()
@@ -90,14 +95,22 @@ func (a *app) withoutManifests(ctx context.Context, open func(string) (*state.St
 		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scopes: sc},
 		app:      a, drivers: ds,
 	}
-	return p, p.see(ctx, nil)
+	if err := p.see(ctx); err != nil {
+		return nil, err
+	}
+	p.planRemoval(nil)
+	return p, nil
 }
 
-// see observes, and plans the removal of what agents name (nil: everything).
-func (p *planning) see(ctx context.Context, agents []string) (err error) {
-	if p.seen, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil); err != nil {
-		return err
-	}
+// see observes, without a desire.
+func (p *planning) see(ctx context.Context) (err error) {
+	p.seen, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil)
+	return err
+}
+
+// planRemoval plans the removal of what agents name (none: of everything in
+// view), of what was seen.
+func (p *planning) planRemoval(agents []string) {
 	var exist []spec.ID
 	for _, w := range p.seen {
 		for _, o := range w.Instances {
@@ -114,7 +127,6 @@ func (p *planning) see(ctx context.Context, agents []string) (err error) {
 		}
 	}
 	p.plan = plan.Destroy(p.seen, wanted)
-	return p.ends(ctx)
 }
 
 // tellElsewhere says which bottles of this user a destroy leaves alone: those

@@ -52,7 +52,7 @@ func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
 		return err
 	}
 	p.blind = o.agreed == "" // nobody reads this plan
-	again := p.look
+	again := p.decide
 	if o.replan != nil {
 		again = o.replan
 	}

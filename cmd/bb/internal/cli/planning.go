@@ -58,9 +58,18 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	return &planning{compiled: c, app: a, drivers: ds, want: want}, nil
 }
 
-// look observes and diffs. Where a sidecar enforces something else than its
-// manifest says, it is asked once what that is.
+// look observes and diffs, and asks which commands the plan would end: consent
+// is about them.
 func (p *planning) look(ctx context.Context) error {
+	if err := p.decide(ctx); err != nil {
+		return err
+	}
+	return p.ends(ctx)
+}
+
+// decide observes and diffs. Where a sidecar enforces something else than its
+// manifest says, it is asked once what that is, unless nobody reads the plan.
+func (p *planning) decide(ctx context.Context) error {
 	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
 	if err != nil {
 		return err
@@ -70,10 +79,7 @@ func (p *planning) look(ctx context.Context) error {
 	if !p.blind && p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
-	if err := p.workspaces(); err != nil {
-		return p.nameOthers(err)
-	}
-	return p.ends(ctx)
+	return p.nameOthers(p.workspaces())
 }
 
 func (p *planning) desired() plan.Desired {

@@ -130,7 +130,7 @@ func (a *app) reportRisky(s *spec.Spec, began time.Time) {
 // teardown removes one instance.
 func (p *planning) teardown(ctx context.Context, id spec.ID) error {
 	only := func(ctx context.Context) error {
-		if err := p.see(ctx, nil); err != nil {
+		if err := p.see(ctx); err != nil {
 			return err
 		}
 		p.plan = plan.Removal(p.seen, func(o plan.Instance) plan.Reason {
