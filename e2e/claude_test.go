@@ -55,13 +55,7 @@ func TestClaudeAnswersWithAnInjectedCredential(t *testing.T) {
 	absent(t, "the engine's events", strings.NewReader(events), value)
 	absent(t, "the engine's events", strings.NewReader(events), word)
 	for _, c := range []string{bottle, sidecar} {
-		absent(t, "docker inspect "+c, strings.NewReader(docker(t, "inspect", c)), value)
-		logs, err := exec.Command("docker", "logs", c).CombinedOutput()
-		if err != nil {
-			t.Fatal(err)
-		}
-		absent(t, "docker logs "+c, bytes.NewReader(logs), value)
-		absentFrom(t, value, "export", c)
+		absentOnEngine(t, c, value)
 		absentFrom(t, value, "save", docker(t, "inspect", "--format", "{{.Image}}", c))
 	}
 	for _, args := range [][]string{{"plan"}, {"plan", "--json"}, {"ps", "--json"}, {"logs", agent}} {
@@ -84,6 +78,19 @@ func holdsOnly(t *testing.T, bottle, value, literal string) {
 	if len(found[1]) < 2 {
 		t.Errorf("the search finds a literal of the manifest only in %v: it proves nothing", found[1])
 	}
+}
+
+// absentOnEngine searches what the engine keeps of a container: its
+// configuration, its output and its files.
+func absentOnEngine(t *testing.T, container, value string) {
+	t.Helper()
+	absent(t, "docker inspect "+container, strings.NewReader(docker(t, "inspect", container)), value)
+	logs, err := exec.Command("docker", "logs", container).CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent(t, "docker logs "+container, bytes.NewReader(logs), value)
+	absentFrom(t, value, "export", container)
 }
 
 // absentFrom searches what docker streams: a file system or an image's layers.

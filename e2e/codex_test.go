@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -150,13 +148,7 @@ func neverHolds(t *testing.T, h *home, u *upstream, agent, value, literal string
 		t.Errorf("the slow turn: %s", r)
 	}
 	for _, c := range []string{bottle, sidecar} {
-		absent(t, "docker inspect "+c, strings.NewReader(docker(t, "inspect", c)), value)
-		logs, err := exec.Command("docker", "logs", c).CombinedOutput()
-		if err != nil {
-			t.Fatal(err)
-		}
-		absent(t, "docker logs "+c, bytes.NewReader(logs), value)
-		absentFrom(t, value, "export", c)
+		absentOnEngine(t, c, value)
 	}
 	absentFrom(t, value, "save", docker(t, "inspect", "--format", "{{.Image}}", bottle))
 	for _, args := range [][]string{{"plan"}, {"plan", "--json"}, {"info", agent, "--json"}, {"logs", agent}, {"logs", agent, "--egress"}} {

@@ -3,11 +3,9 @@ package plan_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/bot-bottle/bb/engine/plan"
@@ -66,21 +64,7 @@ func TestGolden(t *testing.T) {
 		a.Files = append(a.Files, txtar.File{Name: c.Name, Data: []byte(render(c.Plan()))})
 	}
 	for _, g := range groups {
-		file := filepath.Join("testdata", g+".txtar")
-		text := string(txtar.Format(got[g]))
-		if os.Getenv("BB_UPDATE") != "" {
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), text); d != "" {
-			t.Errorf("%s (-want +got):\n%s", file, d)
-		}
+		plantest.Golden(t, g, got[g])
 	}
 }
 

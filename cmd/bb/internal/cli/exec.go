@@ -14,10 +14,7 @@ type execCmd struct {
 
 // Run runs a command in a bottle and exits with its code.
 func (c *execCmd) Run(ctx context.Context, a *app) error {
-	argv := c.Argv
-	if len(argv) > 0 && argv[0] == "--" {
-		argv = argv[1:]
-	}
+	argv := behindDashes(c.Argv)
 	if len(argv) == 0 {
 		return exitError{exitUsage, "there is no command to run (bb exec AGENT -- COMMAND)"}
 	}
@@ -46,6 +43,14 @@ func (c *execCmd) Run(ctx context.Context, a *app) error {
 		return contextErr(ctx, err)
 	}
 	return exitWith(code)
+}
+
+// behindDashes is a command without the "--" that kong passes through.
+func behindDashes(argv []string) []string {
+	if len(argv) > 0 && argv[0] == "--" {
+		return argv[1:]
+	}
+	return argv
 }
 
 // exitWith passes a bottle's exit code through.

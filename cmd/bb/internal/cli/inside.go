@@ -92,11 +92,7 @@ func (a *app) session() error {
 	if err != nil {
 		return err
 	}
-	argv := o.Argv
-	if len(argv) > 0 && argv[0] == "--" {
-		argv = argv[1:]
-	}
-	code, err := session.Serve(session.Options{Name: o.Name, Terminal: terminal, Bare: o.Bare}, argv)
+	code, err := session.Serve(session.Options{Name: o.Name, Terminal: terminal, Bare: o.Bare}, behindDashes(o.Argv))
 	if err != nil {
 		return err
 	}

@@ -27,14 +27,11 @@ func (p *planning) unresolved() diag.List {
 		if c.Spec == nil || c.Action == plan.Blocked {
 			continue
 		}
-		_, err := p.secrets(c.Spec, p.values.Known)
-		var list diag.List
-		if errors.As(err, &list) {
-			for _, d := range list {
-				d.Severity, d.Message = diag.Warning, d.Message+": apply will stop here"
-				if !slices.Contains(notes, d) { // replicas say the same
-					notes = append(notes, d)
-				}
+		_, problems := p.secrets(c.Spec, p.values.Known)
+		for _, d := range problems {
+			d.Severity, d.Message = diag.Warning, d.Message+": apply will stop here"
+			if !slices.Contains(notes, d) { // replicas say the same
+				notes = append(notes, d)
 			}
 		}
 	}
@@ -72,11 +69,8 @@ func (p *planning) refresh(ctx context.Context) error {
 	defer release()
 	var problems diag.List
 	for _, s := range p.specs {
-		_, err := p.secrets(s, p.runCommands(ctx))
-		var list diag.List
-		if errors.As(err, &list) {
-			problems = append(problems, list...)
-		}
+		_, list := p.secrets(s, p.runCommands(ctx))
+		problems = append(problems, list...)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -99,11 +93,8 @@ func (p *planning) allSecrets(find finder) (map[spec.ID]spec.Secrets, error) {
 		if c.Spec == nil || c.Action == plan.Blocked {
 			continue
 		}
-		s, err := p.secrets(c.Spec, find)
-		var list diag.List
-		if errors.As(err, &list) {
-			problems = append(problems, list...)
-		}
+		s, list := p.secrets(c.Spec, find)
+		problems = append(problems, list...)
 		if c.Action == plan.Update && !slices.Contains(c.Reasons, plan.EnvMissing) {
 			s.Env = nil // the agent goes on with what it has
 		} else if len(problems) == 0 {
@@ -119,7 +110,7 @@ func (p *planning) allSecrets(find finder) (map[spec.ID]spec.Secrets, error) {
 
 // secrets resolves every value that a spec refers to and that needs no
 // person. Errors name variables and what wants them, never a value.
-func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, error) {
+func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, diag.List) {
 	var refs []egress.SlotRef
 	for slot, ref := range s.Live.Tokens {
 		refs = append(refs, egress.SlotRef{Slot: slot, Ref: ref})
@@ -148,7 +139,7 @@ func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, error) {
 		}
 		out.Env[e.Name] = v
 	}
-	return out, problems.Err()
+	return out, problems
 }
 
 // tokenProblem says what to do about a token that cannot be had.

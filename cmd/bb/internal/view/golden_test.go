@@ -3,8 +3,6 @@ package view
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -74,21 +72,7 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	for name, a := range files {
-		file := filepath.Join("testdata", name+".txtar")
-		got := string(txtar.Format(a))
-		if os.Getenv("BB_UPDATE") != "" {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", file, d)
-		}
+		plantest.Golden(t, name, a)
 	}
 }
 
