@@ -36,7 +36,16 @@ func newArchive() *archive {
 	return a
 }
 
-func (a *archive) add(f spec.File) error {
+func (a *archive) add(files ...spec.File) error {
+	for _, f := range files {
+		if err := a.one(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *archive) one(f spec.File) error {
 	if path.Clean(f.Path) != f.Path || !path.IsAbs(f.Path) || f.Path == "/" {
 		return diag.Errorf("file %s: not a clean absolute path", f.Path)
 	}

@@ -56,22 +56,23 @@ func placing(s *spec.Spec) map[string]placed {
 
 // placedIn reads what an earlier placing left in a container. A record that
 // cannot be one is none: nothing is removed because of it.
-func (d *Driver) placedIn(ctx context.Context, agent string) (map[string]placed, error) {
+func (d *Driver) placedIn(ctx context.Context, id spec.ID, agent string) (map[string]placed, error) {
+	none := map[string]placed{}
 	text, err := d.readFile(ctx, agent, placedPath)
 	if errdefs.IsNotFound(err) || errors.Is(err, os.ErrInvalid) {
-		return nil, nil
+		return none, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, d.wrap(err, "read %s of %s", placedPath, id.Name())
 	}
 	var all map[string]placed
-	if json.Unmarshal(text, &all) != nil {
-		return nil, nil
+	if json.Unmarshal(text, &all) != nil || all == nil {
+		return none, nil
 	}
 	for _, p := range all {
 		for _, name := range p.Paths {
 			if path.Clean(name) != name || !strings.HasPrefix(name, spec.Home+"/") {
-				return nil, nil
+				return none, nil
 			}
 		}
 	}
@@ -102,9 +103,9 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 	if len(parts) == 0 {
 		return nil
 	}
-	have, err := d.placedIn(ctx, agent)
+	have, err := d.placedIn(ctx, s.ID, agent)
 	if err != nil {
-		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
+		return err
 	}
 	want := placing(s)
 	parts = slices.DeleteFunc(parts, func(p string) bool { return have[p].Digest == want[p].Digest })
@@ -112,9 +113,6 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 		return nil // as they were placed
 	}
 	all := maps.Clone(have)
-	if all == nil {
-		all = map[string]placed{}
-	}
 	var stale []string
 	for _, part := range parts {
 		stale = append(stale, have[part].Paths...)
@@ -147,9 +145,9 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 // restore places again what an agent that starts again was given: its program
 // may not come up without. What is to change is not this call's business.
 func (d *Driver) restore(ctx context.Context, s *spec.Spec, agent string) error {
-	have, err := d.placedIn(ctx, agent)
+	have, err := d.placedIn(ctx, s.ID, agent)
 	if err != nil {
-		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
+		return err
 	}
 	want := placing(s)
 	var files []spec.File
@@ -179,10 +177,8 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, fi
 			a.modes[f.Path] = f.Mode
 		}
 	}
-	for _, f := range files {
-		if err := a.add(f); err != nil {
-			return err
-		}
+	if err := a.add(files...); err != nil {
+		return err
 	}
 	if err := a.tar.Close(); err != nil {
 		return err
@@ -205,10 +201,8 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, fi
 // keepRecord writes what is placed now. Its directory is root's.
 func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, agent string, all map[string]placed) error {
 	a := newArchive()
-	for _, f := range record(all) {
-		if err := a.add(f); err != nil {
-			return err
-		}
+	if err := a.add(record(all)...); err != nil {
+		return err
 	}
 	return d.upload(ctx, agent, s.ID.Name(), a)
 }

@@ -75,9 +75,9 @@ func (d *Driver) provisionEnv(ctx context.Context, s *spec.Spec, agent string, s
 // so that it lands in the file that git in the bottle reads. A field that bb
 // set and that is not declared any more is unset.
 func (d *Driver) provisionIdentity(ctx context.Context, s *spec.Spec, agent string) error {
-	have, err := d.placedIn(ctx, agent)
+	have, err := d.placedIn(ctx, s.ID, agent)
 	if err != nil {
-		return d.wrap(err, "read %s of %s", placedPath, s.ID.Name())
+		return err
 	}
 	keys := declaredKeys(s)
 	for _, f := range gitFields(s) {
@@ -101,9 +101,6 @@ func (d *Driver) provisionIdentity(ctx context.Context, s *spec.Spec, agent stri
 		return nil
 	}
 	all := maps.Clone(have)
-	if all == nil {
-		all = map[string]placed{}
-	}
 	all[spec.PartIdentity] = placed{Keys: keys}
 	return d.keepRecord(ctx, s, agent, all)
 }

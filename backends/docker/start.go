@@ -108,12 +108,7 @@ func (d *Driver) trust(ctx context.Context, s *spec.Spec, agent, sidecar string,
 	files = append(files,
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
 		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
-	for _, f := range files {
-		if err := a.add(f); err != nil {
-			return nil, err
-		}
-	}
-	return a, nil
+	return a, a.add(files...)
 }
 
 // authority is the sidecar's certificate, and nothing but certificates: the

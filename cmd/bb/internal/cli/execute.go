@@ -51,10 +51,9 @@ func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
 	if err := p.scopes.remember(p.state, p.app.g.Home); err != nil {
 		return err
 	}
-	p.blind = o.agreed == "" // nobody reads this plan
-	again := p.decide
-	if o.replan != nil {
-		again = o.replan
+	again := o.replan
+	if again == nil { // a plan is compared as it was read
+		again = func(ctx context.Context) error { return p.decide(ctx, o.agreed != "") }
 	}
 	if err := again(ctx); err != nil {
 		return err

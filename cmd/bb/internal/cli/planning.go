@@ -26,9 +26,6 @@ type planning struct {
 	prune   bool
 	pruned  []spec.ID // what a person named
 	plan    *plan.Plan
-	// blind leaves out what is for readers only: which fields of a live
-	// document differ.
-	blind bool
 	// mayEnd and endAll say which agents may be removed while commands run in
 	// them: somebody was asked, or forces it.
 	mayEnd map[spec.ID]bool
@@ -61,22 +58,22 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 // look observes and diffs, and asks which commands the plan would end: consent
 // is about them.
 func (p *planning) look(ctx context.Context) error {
-	if err := p.decide(ctx); err != nil {
+	if err := p.decide(ctx, true); err != nil {
 		return err
 	}
 	return p.ends(ctx)
 }
 
 // decide observes and diffs. Where a sidecar enforces something else than its
-// manifest says, it is asked once what that is, unless nobody reads the plan.
-func (p *planning) decide(ctx context.Context) error {
+// manifest says, it is asked once what that is, if somebody reads the plan.
+func (p *planning) decide(ctx context.Context, read bool) error {
 	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
 	if err != nil {
 		return err
 	}
 	desired := p.desired()
 	p.plan = plan.Diff(desired, worlds)
-	if !p.blind && p.documents(ctx, worlds) {
+	if read && p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
 	return p.nameOthers(p.workspaces())
