@@ -69,6 +69,9 @@ func (x *exchange) failed(_ http.ResponseWriter, r *http.Request, err error) {
 		d = deny(http.StatusForbidden, "egress: cut: "+errCut.Error())
 	}
 	x.refuse(d)
+	if d.status != http.StatusForbidden { // its head has left: it was allowed
+		x.entry.Verdict = VerdictFailed
+	}
 }
 
 func (x *exchange) failure(err error) *denial {
