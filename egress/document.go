@@ -22,6 +22,26 @@ type Document struct {
 	Tokens map[string]Token `json:"tokens,omitempty"`
 	// UpstreamCA is PEM: roots trusted on the outside leg besides the system's.
 	UpstreamCA string `json:"upstream_ca,omitempty"`
+	// Parent is the proxy of a company network, through which all requests go.
+	Parent *Parent `json:"parent,omitempty"`
+	// Pipelock puts a pipelock process behind this one.
+	Pipelock bool `json:"pipelock,omitempty"`
+	// Canary is a value that was planted in the bottle and belongs nowhere: a
+	// request that holds it shows an agent, or a program in its hands, that
+	// collects secrets. It is no secret of the host's.
+	Canary string `json:"canary,omitempty"`
+}
+
+// Rules are what of the document is enforced, and no secret.
+func (d *Document) Rules() Rules { return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock} }
+
+// Parent is a proxy that is asked to connect by name; then the sidecar resolves
+// nothing.
+type Parent struct {
+	// URL is http://HOST:PORT or https://HOST:PORT, without user information.
+	URL string `json:"url"`
+	// Slot names the token "USER:PASSWORD" of its Proxy-Authorization, if any.
+	Slot string `json:"slot,omitempty"`
 }
 
 // Token carries a value into the sidecar's memory, or keeps the one it holds.
@@ -48,25 +68,29 @@ type StateLine struct {
 	Live    map[string]string `json:"live,omitempty"`
 	// Tokens maps a slot to its digest.
 	Tokens map[string]string `json:"tokens,omitempty"`
-	// Rules is RulesDigest of what is enforced: Live is only repeated, this is
+	// Rules is the digest of what is enforced: Live is only repeated, this is
 	// the sidecar's own word.
 	Rules string `json:"rules,omitempty"`
 }
 
-// RulesDigest identifies what a sidecar enforces: the routes, without where
-// they come from, and the extra roots, in hex.
-func RulesDigest(routes []Route, upstreamCA string) string {
-	plain := CloneRoutes(routes)
-	for i, r := range plain {
-		plain[i].Source = ""
-		if r.Auth != nil {
-			r.Auth.TokenRef = "" // known to the host only
+// Rules are what a sidecar enforces.
+type Rules struct {
+	Routes     []Route
+	UpstreamCA string
+	Parent     *Parent
+	Pipelock   bool
+}
+
+// Digest identifies rules, without where they come from, in hex.
+func (r Rules) Digest() string {
+	r.Routes = CloneRoutes(r.Routes)
+	for i, x := range r.Routes {
+		r.Routes[i].Source = ""
+		if x.Auth != nil {
+			x.Auth.TokenRef = "" // known to the host only
 		}
 	}
-	b, err := json.Marshal(struct {
-		Routes     []Route
-		UpstreamCA string
-	}{plain, upstreamCA})
+	b, err := json.Marshal(r)
 	if err != nil {
 		return "" // times beyond year 9999: unknown
 	}

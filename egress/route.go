@@ -59,8 +59,33 @@ type Auth struct {
 	Slot string `json:"slot,omitempty"`
 }
 
-// DLP says what a detector's hit does: block, redact or supervise.
+// What a detector's hit does.
+const (
+	OnMatchBlock     = "block" // the default
+	OnMatchRedact    = "redact"
+	OnMatchSupervise = "supervise"
+)
+
+// DLP says what a detector's hit does to a request.
 type DLP struct {
 	OnMatch string `json:"on_match,omitempty"`
-	Stream  bool   `json:"stream,omitempty"`
+	// Patterns is OnMatch for hits that are no known value, "" for the same: a
+	// provider's route redacts those, so that a key in an agent's context does
+	// not end its session for good.
+	Patterns string `json:"patterns,omitempty"`
+	// Stream passes bodies of any size on while they are searched.
+	Stream bool `json:"stream,omitempty"`
+}
+
+// Action is what a hit does on the route: one of the OnMatch words.
+func (r *Route) Action(h Hit) string {
+	switch {
+	case r.DLP == nil:
+		return OnMatchBlock
+	case !h.Known && r.DLP.Patterns != "":
+		return r.DLP.Patterns
+	case r.DLP.OnMatch != "":
+		return r.DLP.OnMatch
+	}
+	return OnMatchBlock
 }

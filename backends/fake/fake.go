@@ -136,7 +136,7 @@ func (d *Driver) Configure(_ context.Context, s *spec.Spec, secrets spec.Secrets
 		doc := s.Document(secrets, parts)
 		state := &egress.StateLine{
 			Version: 1, State: egress.StateConfigured, Build: d.o.Version,
-			Live: doc.Live, Tokens: map[string]string{}, Rules: egress.RulesDigest(doc.Routes, doc.UpstreamCA),
+			Live: doc.Live, Tokens: map[string]string{}, Rules: doc.Rules().Digest(),
 		}
 		for slot, t := range doc.Tokens {
 			if t.Value == "" && (t.Keep == "" || c.State == nil || c.State.Tokens[slot] != t.Keep) {

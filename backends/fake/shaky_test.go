@@ -147,7 +147,7 @@ func (m *model) misfit(w *File, s *spec.Spec) string {
 		return "its gate is another kind"
 	case gate.State == nil || gate.State.State != egress.StateConfigured:
 		return "its gate enforces nothing"
-	case gate.State.Rules != egress.RulesDigest(s.Live.Routes, s.Live.UpstreamCA):
+	case gate.State.Rules != s.Rules().Digest():
 		return "its gate enforces other rules"
 	case !maps.Equal(gate.State.Tokens, m.secrets(s).Digests):
 		return "its gate holds other tokens"
@@ -277,7 +277,7 @@ func (m *model) alter(w *File, name string, c *Container) {
 	case 5:
 		if sidecar && c.Running && c.State != nil {
 			other := []egress.Route{{Host: "**.example.com", Port: 443}}
-			c.State.Rules, c.Document = egress.RulesDigest(other, ""), &egress.Document{Routes: other}
+			c.State.Rules, c.Document = egress.Rules{Routes: other}.Digest(), &egress.Document{Routes: other}
 		}
 	case 6:
 		c.Labels[spec.LabelSpecJSON] = "of another version"

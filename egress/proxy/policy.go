@@ -14,6 +14,8 @@ type Policy struct {
 	routes []egress.Route    // canonical
 	values map[string]string // token values by slot
 	roots  *x509.CertPool    // nil: the system's
+	canary string
+	hop    *Hop // nil: straight out
 }
 
 // NewPolicy judges a whole document. Its tokens carry their values: what is to
@@ -26,7 +28,7 @@ func NewPolicy(doc egress.Document) (*Policy, error) {
 	if err := egress.CheckRoutes(doc.Routes); err != nil {
 		return nil, err
 	}
-	p := &Policy{routes: egress.CloneRoutes(doc.Routes), values: map[string]string{}}
+	p := &Policy{routes: egress.CloneRoutes(doc.Routes), values: map[string]string{}, canary: doc.Canary}
 	for slot, token := range doc.Tokens {
 		if token.Keep != "" {
 			return nil, fmt.Errorf("token slot %s: keep is not resolved", slot)
@@ -51,3 +53,10 @@ func NewPolicy(doc egress.Document) (*Policy, error) {
 
 // Routes are those in force, as the document has them.
 func (p *Policy) Routes() []egress.Route { return egress.CloneRoutes(p.routes) }
+
+// Through sends every request through a further proxy, and returns the policy.
+// It is called before the policy is in force.
+func (p *Policy) Through(h Hop) *Policy {
+	p.hop = &h
+	return p
+}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bot-bottle/bb/egress"
 )
 
 // Options of a Proxy. Only CA is required.
@@ -20,6 +22,10 @@ type Options struct {
 	// Resolver and Dial reach the outside. Dial gets addresses, never names.
 	Resolver Resolver
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// Inspector makes what searches the agent's requests for values, those of
+	// the tokens and the canary, and for texts that look like credentials. nil
+	// searches for nothing, which is for tests only.
+	Inspector func(values []string) egress.Inspector
 	// Log receives one entry per decision, from many goroutines.
 	Log func(Entry)
 	Now func() time.Time

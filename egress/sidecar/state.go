@@ -51,7 +51,7 @@ func (s *state) apply(data []byte) error {
 		return err
 	}
 	shown := redact(doc, slots)
-	line, err := s.configuredLine(shown, egress.RulesDigest(doc.Routes, doc.UpstreamCA))
+	line, err := s.configuredLine(shown, doc.Rules().Digest())
 	if err != nil {
 		return err
 	}

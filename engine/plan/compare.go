@@ -132,7 +132,7 @@ func compareParts(c *Change, o *Instance) {
 // tampered reports whether a sidecar enforces something else than it claims:
 // somebody gave it a document of their own. One that does not say is believed.
 func tampered(s *spec.Spec, state *egress.StateLine) bool {
-	return state.Rules != "" && state.Rules != egress.RulesDigest(s.Live.Routes, s.Live.UpstreamCA)
+	return state.Rules != "" && state.Rules != s.Rules().Digest()
 }
 
 // fits reports whether there is a sidecar, running or not, that is as it should

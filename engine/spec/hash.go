@@ -63,7 +63,9 @@ func (s *Spec) LiveHashes() map[string]string {
 			Routes     []egress.Route
 			Tokens     map[string]string
 			UpstreamCA string
-		}{routes, l.Tokens, l.UpstreamCA})),
+			Parent     *egress.Parent `json:",omitempty"`
+			Pipelock   bool           `json:",omitempty"`
+		}{routes, l.Tokens, l.UpstreamCA, l.Parent, s.Gate.Pipelock})),
 	}
 	if s.HasSecretEnv() {
 		secret := slices.DeleteFunc(slices.Clone(s.Fixed.Env), func(e Env) bool { return !e.Secret() })

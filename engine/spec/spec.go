@@ -36,6 +36,9 @@ type Spec struct {
 	// Files are placed before the first process starts.
 	Files   []File
 	Program Program
+	// Canary is the value that the bottle's canary variable has, and that its
+	// sidecar looks for.
+	Canary string
 	// HiddenEnv names variables that lists shown to people leave out.
 	HiddenEnv []string
 	// WorkspaceRoot is the directory of a new instance where Fixed.Workspace
@@ -139,6 +142,8 @@ func (w Workspace) Workdir() string {
 type Gate struct {
 	// Network is the outer network; empty means bb's own.
 	Network string `json:"network"`
+	// Pipelock puts the pipelock program into the sidecar.
+	Pipelock bool `json:"pipelock,omitempty"`
 }
 
 // Live is the half that is updated in place.
@@ -147,9 +152,11 @@ type Live struct {
 	// Tokens maps a slot to its token reference.
 	Tokens     map[string]string
 	UpstreamCA string // PEM
-	GitUser    GitUser
-	Prompt     string
-	Skills     []Skill
+	// Parent is the proxy behind the sidecar; its Slot is one of Tokens.
+	Parent  *egress.Parent
+	GitUser GitUser
+	Prompt  string
+	Skills  []Skill
 	// Login is the digest of the files that stand in for a login, or else of the
 	// commands that verify a bottle.
 	Login string
@@ -214,4 +221,9 @@ type Secrets struct {
 // HasSecretEnv reports whether some environment value travels as a secret.
 func (s *Spec) HasSecretEnv() bool {
 	return slices.ContainsFunc(s.Fixed.Env, Env.Secret)
+}
+
+// Rules are what the sidecar of s should enforce.
+func (s *Spec) Rules() egress.Rules {
+	return egress.Rules{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock}
 }

@@ -59,7 +59,7 @@ func Running(s *spec.Spec, edits ...instanceEdit) plan.Instance {
 		Leftovers: []string{s.ID.DoorVolume(), s.ID.CAVolume()},
 		State: &egress.StateLine{
 			Version: 1, State: egress.StateConfigured, Live: s.LiveHashes(), Tokens: map[string]string{},
-			Rules: egress.RulesDigest(s.Live.Routes, s.Live.UpstreamCA),
+			Rules: s.Rules().Digest(),
 		},
 		Document: &egress.Document{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA},
 	}

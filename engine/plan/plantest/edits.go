@@ -74,7 +74,7 @@ func unconfigured(i *plan.Instance) {
 
 func otherRules(i *plan.Instance) {
 	all := []egress.Route{route("**.example.com")}
-	i.State.Rules, i.Document = egress.RulesDigest(all, ""), &egress.Document{Routes: all}
+	i.State.Rules, i.Document = egress.Rules{Routes: all}.Digest(), &egress.Document{Routes: all}
 }
 
 func unread(i *plan.Instance)    { i.Document = nil }
