@@ -57,6 +57,13 @@ func (r *Route) check() error {
 			return fmt.Errorf("ssrf_ip_allowlist: %s is not a network", quote(cidr))
 		}
 	}
+	if d := r.DLP; d != nil {
+		for _, word := range []string{d.OnMatch, d.Patterns} {
+			if !slices.Contains([]string{"", OnMatchBlock, OnMatchRedact, OnMatchSupervise}, word) {
+				return fmt.Errorf("dlp: unknown action %s", quote(word))
+			}
+		}
+	}
 	if r.Auth == nil {
 		return nil
 	}

@@ -19,11 +19,10 @@ func Merge(manifest, provider []Route) ([]Route, error) {
 		}
 		merged = append(merged, r.clone())
 	}
-	declared := len(merged)
 	for _, r := range provider {
 		have := literal(merged, r)
 		if have == nil {
-			added, err := limited(r.clone(), merged[:declared])
+			added, err := limited(r.clone(), manifest)
 			if err != nil {
 				return nil, err
 			}
@@ -60,6 +59,9 @@ func (r *Route) adopt(p Route) error {
 			r.Host, r.Port, r.Source, p.Source)
 	}
 	r.TLSPassthrough = r.TLSPassthrough || p.TLSPassthrough
+	if !r.Tunnel { // nothing is searched in one
+		r.DLP = r.DLP.over(p.DLP)
+	}
 	// What carries a login of this host is the provider's knowledge.
 	for _, name := range p.Strip {
 		if !slices.ContainsFunc(r.Strip, func(s string) bool { return strings.EqualFold(s, name) }) {
@@ -67,6 +69,26 @@ func (r *Route) adopt(p Route) error {
 		}
 	}
 	return nil
+}
+
+// over is what a manifest says of hits, over what its provider does: what the
+// manifest says stays, and on its silence about hits that are no known value
+// the provider speaks. That may be weaker than the default: redacting takes the
+// hit out of the request too, and blocking would end a session whose context
+// holds it. No provider speaks for known values where a manifest says anything.
+func (d *DLP) over(p *DLP) *DLP {
+	var out DLP
+	switch {
+	case p == nil:
+		return d
+	case d == nil:
+		out = *p
+	default:
+		if out = *d; out.OnMatch == "" && out.Patterns == "" {
+			out.Patterns = p.Patterns
+		}
+	}
+	return &out
 }
 
 func (a *Auth) same(b *Auth) bool {
@@ -114,8 +136,8 @@ func limited(r Route, manifest []Route) (Route, error) {
 	if limit.MaxBody > 0 && (r.MaxBody == 0 || limit.MaxBody < r.MaxBody) {
 		r.MaxBody = limit.MaxBody
 	}
-	if limit.DLP != nil {
-		r.DLP = limit.DLP
+	if !r.Tunnel {
+		r.DLP = limit.DLP.over(r.DLP)
 	}
 	return r, nil
 }

@@ -24,11 +24,17 @@ func limits(body int64, dlp string) func(*Route) {
 	}
 }
 
+func hits(onMatch, patterns string, stream bool) func(*Route) {
+	return func(r *Route) { r.DLP = &DLP{OnMatch: onMatch, Patterns: patterns, Stream: stream} }
+}
+
 func in(header, query string) func(*Route) {
 	return func(r *Route) { r.Auth.Header, r.Auth.Query = header, query }
 }
 
 func socket(r *Route) { r.WebSocket = true }
+
+func tunnel(r *Route) { r.Tunnel = true }
 
 // Each case of the design, section 6, with paths, methods, ports and
 // wildcards. The order of either list decides the order of the result and
@@ -88,6 +94,53 @@ func TestMergeCases(t *testing.T) {
 				r("a.example", p, limits(5, "redact")), r("a.other", p, limits(99, "block")),
 			},
 		},
+		"1 hits: a wildcard's own word, else the provider's": {
+			manifest: []Route{r("*.a.example", m), r("*.b.example", m, hits("", "", true)), r("*.c.example", m, hits("block", "", false)), r("*.d.example", m, tunnel)},
+			provider: []Route{
+				r("x.a.example", p, hits("", "redact", false)), r("x.b.example", p, hits("", "redact", false)),
+				r("x.c.example", p, hits("", "redact", false)), r("x.d.example", p, hits("", "redact", false)),
+			},
+			want: []Route{
+				r("*.a.example", m), r("*.b.example", m, hits("", "", true)), r("*.c.example", m, hits("block", "", false)), r("*.d.example", m, tunnel),
+				r("x.a.example", p, hits("", "redact", false)), r("x.b.example", p, hits("", "redact", true)),
+				r("x.c.example", p, hits("block", "", false)), r("x.d.example", p, hits("", "redact", false)),
+			},
+		},
+		"2 hits: the provider's where nothing is said": {
+			manifest: []Route{r("a.example", m, under("/v1"))},
+			provider: []Route{r("a.example", p, hits("", "redact", false))},
+			want:     []Route{r("a.example", m, under("/v1"), hits("", "redact", false))},
+		},
+		"2 hits: all of the provider's own word": {
+			manifest: []Route{r("a.example", m)},
+			provider: []Route{r("a.example", p, hits("redact", "", true))},
+			want:     []Route{r("a.example", m, hits("redact", "", true))},
+		},
+		"2 hits: the provider's for what is no known value": {
+			manifest: []Route{r("a.example", m, hits("", "", true))},
+			provider: []Route{r("a.example", p, hits("redact", "redact", false))},
+			want:     []Route{r("a.example", m, hits("", "redact", true))},
+		},
+		"2 hits: the manifest's own word": {
+			manifest: []Route{r("a.example", m, hits("block", "", false)), r("b.example", m, hits("supervise", "", false)), r("c.example", m, hits("redact", "", false))},
+			provider: []Route{r("a.example", p, hits("", "redact", false)), r("b.example", p, hits("", "redact", false)), r("c.example", p, hits("", "redact", false))},
+			want:     []Route{r("a.example", m, hits("block", "", false)), r("b.example", m, hits("supervise", "", false)), r("c.example", m, hits("redact", "", false))},
+		},
+		"2 hits: a provider that says nothing": {
+			manifest: []Route{r("a.example", m, hits("", "", true)), r("b.example", m)},
+			provider: []Route{r("a.example", p, passthrough), r("b.example", p, passthrough)},
+			want:     []Route{r("a.example", m, hits("", "", true), passthrough), r("b.example", m, passthrough)},
+		},
+		"2 hits: not through a wildcard that adopted them": { // which the order of the lists would decide
+			manifest: []Route{r("**.example", m)},
+			provider: []Route{r("**.example", p, hits("redact", "", false)), r("a.example", p)},
+			want:     []Route{r("**.example", m, hits("redact", "", false)), r("a.example", p)},
+		},
+		"2 hits: nothing is searched in a tunnel": {
+			manifest: []Route{r("a.example", m, tunnel)},
+			provider: []Route{r("a.example", p, hits("", "redact", false))},
+			want:     []Route{r("a.example", m, tunnel)},
+		},
 		"1 methods and paths meet": {
 			manifest: []Route{r("*.example", m, allow("GET"), allow("POST", "/v1"))},
 			provider: []Route{r("a.example", p, allow("get PUT", "/v1/x", "/w"), allow("POST", "/"))},
@@ -134,7 +187,7 @@ func TestMergeCases(t *testing.T) {
 		"4 the manifest's stays": {
 			manifest: []Route{r("a.example", m, bearer("T"), under("/v1"))},
 			provider: []Route{r("a.example", p, under("/v2"), limits(1, "block"))},
-			want:     []Route{r("a.example", m, bearer("T"), under("/v1"))},
+			want:     []Route{r("a.example", m, bearer("T"), under("/v1"), limits(0, "block"))},
 		},
 		"5 passthrough in every case": {
 			manifest: []Route{r("a.example", m, bearer("T")), r("b.example", m), r("c.example", m, bearer("T")), r("d.example", m, passthrough)},

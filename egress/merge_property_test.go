@@ -40,7 +40,10 @@ func randomRoutes(g *rand.Rand, source string) []Route {
 			r.MaxBody = int64(1 + g.IntN(3))
 		}
 		if g.IntN(3) == 0 {
-			r.DLP = &DLP{OnMatch: []string{"block", "redact"}[g.IntN(2)]}
+			r.DLP = &DLP{OnMatch: []string{"", "block", "redact"}[g.IntN(3)], Stream: g.IntN(2) == 0}
+			if source == "provider" && g.IntN(2) == 0 {
+				r.DLP.Patterns = "redact"
+			}
 		}
 		if g.IntN(3) == 0 {
 			r.Auth = &Auth{Scheme: "Bearer", TokenRef: []string{"T", "U"}[g.IntN(2)]}
@@ -122,8 +125,16 @@ func widened(m, p, got *Route) string {
 	switch {
 	case m != nil && m.MaxBody > 0 && (got.MaxBody == 0 || got.MaxBody > m.MaxBody):
 		return "max_body"
-	case m != nil && m.DLP != nil && (got.DLP == nil || *got.DLP != *m.DLP):
+	case m != nil && m.DLP != nil && (got.DLP == nil || got.DLP.OnMatch != m.DLP.OnMatch || got.DLP.Stream != m.DLP.Stream):
 		return "dlp"
+	case got.Action(Hit{Known: true}) != OnMatchBlock && !said(m, p, got, func(r *Route) bool { return r.Action(Hit{Known: true}) == got.Action(Hit{Known: true}) }):
+		return "dlp of known values"
+	case got.Action(Hit{}) != OnMatchBlock && !said(m, p, got, func(r *Route) bool { return r.Action(Hit{}) == got.Action(Hit{}) }):
+		return "dlp of other hits"
+	case m != nil && m.DLP != nil && m.DLP.OnMatch != "" && got.Action(Hit{}) != m.DLP.OnMatch:
+		return "dlp.on_match of the manifest, for other hits"
+	case got.DLP != nil && got.DLP.Stream && !said(m, p, got, func(r *Route) bool { return r.DLP != nil && r.DLP.Stream }):
+		return "dlp.stream"
 	case m != nil && m.Host == got.Host && m.Auth != nil && (got.Auth == nil || !got.Auth.same(m.Auth)):
 		return "the manifest's auth"
 	case m != nil && m.Host == got.Host && (got.WebSocket != m.WebSocket || got.GitFetch != m.GitFetch):
@@ -138,6 +149,12 @@ func widened(m, p, got *Route) string {
 		return "the provider's auth"
 	}
 	return ""
+}
+
+// said reports whether one of the inputs says it: the manifest's of the host,
+// or the provider's where that is what asks for the host.
+func said(m, p, got *Route, says func(*Route) bool) bool {
+	return m != nil && says(m) || p != nil && p.Host == got.Host && says(p)
 }
 
 // A slot stands for one reference, numbered as the references first occur; the

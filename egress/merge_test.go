@@ -146,19 +146,33 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+func TestSlotOf(t *testing.T) {
+	_, refs := Slots([]Route{r("a", "m", bearer("T")), r("b", "m", bearer("U"))})
+	for ref, want := range map[string]struct {
+		slot string
+		all  int
+	}{"U": {"EGRESS_TOKEN_1", 2}, "V": {"EGRESS_TOKEN_2", 3}} {
+		if slot, all := SlotOf(refs, ref); slot != want.slot || len(all) != want.all || all[len(all)-1].Slot == "" {
+			t.Errorf("%s: %s, %v", ref, slot, all)
+		}
+	}
+}
+
 // Attack D6, and that no error shows a value.
 func TestResolveTokens(t *testing.T) {
+	const one, two = "one-of-12-by", "user:password"
 	refs := []SlotRef{{"EGRESS_TOKEN_0", "A"}, {"EGRESS_TOKEN_1", "B"}}
 	for name, tt := range map[string]struct {
 		values map[string]string
 		err    string
 	}{
-		"fine":  {map[string]string{"A": "1", "B": "2"}, ""},
-		"unset": {map[string]string{"A": "1"}, "token B is not set"},
-		"empty": {map[string]string{"A": "1", "B": ""}, "token B is empty"},
-		"CR":    {map[string]string{"A": "1", "B": "hush\r"}, "token B: the value has a line break"},
-		"LF":    {map[string]string{"A": "1", "B": "hush\nX: y"}, "token B: the value has a line break"},
-		"NUL":   {map[string]string{"A": "1", "B": "hush\x00"}, "token B: the value has a line break"},
+		"fine":  {map[string]string{"A": one, "B": two}, ""},
+		"unset": {map[string]string{"A": one}, "token B is not set"},
+		"empty": {map[string]string{"A": one, "B": ""}, "token B is empty"},
+		"CR":    {map[string]string{"A": one, "B": "long-enough-hush\r"}, "token B: the value has a line break"},
+		"LF":    {map[string]string{"A": one, "B": "long-enough-hush\nX: y"}, "token B: the value has a line break"},
+		"NUL":   {map[string]string{"A": one, "B": "long-enough-hush\x00"}, "token B: the value has a line break"},
+		"short": {map[string]string{"A": one, "B": "hush-567890"}, "token B is shorter than 12 bytes"},
 	} {
 		got, err := ResolveTokens(refs, func(ref string) (string, error) {
 			v, ok := tt.values[ref]
@@ -168,7 +182,7 @@ func TestResolveTokens(t *testing.T) {
 			return v, nil
 		})
 		if tt.err == "" {
-			if diff := cmp.Diff(map[string]string{"EGRESS_TOKEN_0": "1", "EGRESS_TOKEN_1": "2"}, got); err != nil || diff != "" {
+			if diff := cmp.Diff(map[string]string{"EGRESS_TOKEN_0": one, "EGRESS_TOKEN_1": two}, got); err != nil || diff != "" {
 				t.Errorf("%s: %v %s", name, err, diff)
 			}
 			continue

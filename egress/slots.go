@@ -3,6 +3,7 @@ package egress
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,28 +20,40 @@ type SlotRef struct {
 func Slots(routes []Route) ([]Route, []SlotRef) {
 	slotted := make([]Route, len(routes))
 	var refs []SlotRef
-	slots := map[string]string{}
 	for i, r := range routes {
 		slotted[i] = r.clone()
 		if r.Auth == nil {
 			continue
 		}
-		ref := r.Auth.TokenRef
-		if _, ok := slots[ref]; !ok {
-			slots[ref] = "EGRESS_TOKEN_" + strconv.Itoa(len(refs))
-			refs = append(refs, SlotRef{Slot: slots[ref], Ref: ref})
-		}
-		slotted[i].Auth.Slot = slots[ref]
+		slotted[i].Auth.Slot, refs = SlotOf(refs, r.Auth.TokenRef)
 		slotted[i].Auth.TokenRef = ""
 	}
 	return slotted, refs
 }
 
-// ErrUnset says that a reference has no value.
-var ErrUnset = errors.New("is not set")
+// SlotOf is the slot of a reference, and the list with it: a reference that has
+// none yet gets the next.
+func SlotOf(refs []SlotRef, ref string) (slot string, all []SlotRef) {
+	if i := slices.IndexFunc(refs, func(r SlotRef) bool { return r.Ref == ref }); i >= 0 {
+		return refs[i].Slot, refs
+	}
+	slot = "EGRESS_TOKEN_" + strconv.Itoa(len(refs))
+	return slot, append(refs, SlotRef{Slot: slot, Ref: ref})
+}
 
-// ResolveTokens fills every slot. Unset (ErrUnset) and empty are errors: a
-// request that should be authenticated never goes out without. What lookup
+// MinSecret is the length in bytes from which a value can be looked for as a
+// whole in what an agent sends: a shorter one stands in any text by chance.
+const MinSecret = 12
+
+// Errors of a reference's value.
+var (
+	ErrUnset = errors.New("is not set")
+	ErrShort = errors.New("is shorter than 12 bytes")
+)
+
+// ResolveTokens fills every slot. Unset (ErrUnset), empty and too short
+// (ErrShort) are errors: a request that should be authenticated never goes out
+// without, and what cannot be told from other text cannot be kept in. What lookup
 // fails with is wrapped. Errors say the reference in words, never the value.
 func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map[string]string, error) {
 	values := make(map[string]string, len(refs))
@@ -56,7 +69,10 @@ func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map
 		case value == "":
 			errs = append(errs, fmt.Errorf("token %s is empty", name))
 		default:
-			if err := CheckToken(value); err != nil {
+			switch err := CheckToken(value); {
+			case errors.Is(err, ErrShort):
+				errs = append(errs, fmt.Errorf("token %s %w", name, ErrShort))
+			case err != nil:
 				errs = append(errs, fmt.Errorf("token %s: %w", name, err))
 			}
 		}
@@ -69,12 +85,17 @@ func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map
 }
 
 // CheckToken refuses a value that would end a header early (attack D6): CR,
-// LF, NUL and other control bytes.
+// LF, NUL and other control bytes; and one that is too short to be found
+// (ErrShort). Of a "USER:PASSWORD" the whole counts; its password is looked for
+// alone where that is long enough itself.
 func CheckToken(value string) error {
 	for i := 0; i < len(value); i++ {
 		if value[i] < 0x20 || value[i] == 0x7f {
 			return errors.New("the value has a line break or another control byte")
 		}
+	}
+	if len(value) < MinSecret {
+		return fmt.Errorf("the value %w", ErrShort)
 	}
 	return nil
 }

@@ -47,6 +47,13 @@ func checkDocument(doc egress.Document) error {
 		return fmt.Errorf("document version %d is not supported, this sidecar reads %d", doc.Version, egress.DocumentVersion)
 	case doc.Instance == "":
 		return errors.New("document names no instance")
+	case doc.Canary != "" && len(doc.Canary) < egress.MinSecret:
+		return fmt.Errorf("document: canary %w", egress.ErrShort)
+	}
+	if p := doc.Parent; p != nil && p.Slot != "" {
+		if _, ok := doc.Tokens[p.Slot]; !ok {
+			return errors.New("parent: no token for its slot")
+		}
 	}
 	for i, route := range doc.Routes {
 		if route.Auth == nil {

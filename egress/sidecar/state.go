@@ -117,9 +117,9 @@ func encodeLine(line egress.StateLine) ([]byte, error) {
 }
 
 // redact copies what may be shown of a document: digests for tokens, a hash for
-// the roots. The copy shares routes, which nobody writes to.
+// the roots, no canary. The copy shares routes, which nobody writes to.
 func redact(doc egress.Document, slots map[string]secret) *egress.Document {
-	doc.Live = maps.Clone(doc.Live)
+	doc.Live, doc.Canary = maps.Clone(doc.Live), ""
 	doc.Tokens = make(map[string]egress.Token, len(slots))
 	for slot, s := range slots {
 		doc.Tokens[slot] = egress.Token{Digest: s.digest}

@@ -19,10 +19,10 @@ func TestApplySwapsAndAnnounces(t *testing.T) {
 	var out bytes.Buffer
 	proxy := &fakeProxy{}
 	s := newState(proxy, Options{Stdout: &out, Build: "v9"})
-	if err := s.apply(document(func(d *egress.Document) { d.UpstreamCA = "PEM" })); err != nil {
+	if err := s.apply(document(func(d *egress.Document) { d.UpstreamCA, d.Canary = "PEM", "the canary's value" })); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"bb":1,"state":"configured","build":"v9","live":{"egress":"v1:aa"},"tokens":{"EGRESS_TOKEN_0":"d0"},"rules":"fdee4908a901fca76de280db6762ffe7"}` + "\n"
+	want := `{"bb":1,"state":"configured","build":"v9","live":{"egress":"v1:aa"},"tokens":{"EGRESS_TOKEN_0":"d0"},"rules":"58ab786906ee4490612efa214dc82539"}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("state line (-want +got)\n%s", diff)
 	}
@@ -32,6 +32,9 @@ func TestApplySwapsAndAnnounces(t *testing.T) {
 	shown := s.document()
 	if diff := cmp.Diff(map[string]egress.Token{"EGRESS_TOKEN_0": {Digest: "d0"}}, shown.Tokens); diff != "" {
 		t.Errorf("shown tokens (-want +got)\n%s", diff)
+	}
+	if got := proxy.last().Canary; got != "the canary's value" || shown.Canary != "" {
+		t.Errorf("the proxy got the canary %q, get shows %q", got, shown.Canary)
 	}
 	if !strings.HasPrefix(shown.UpstreamCA, "sha256:") {
 		t.Errorf("shown roots %q", shown.UpstreamCA)
@@ -47,7 +50,7 @@ func TestKeep(t *testing.T) {
 	// The value moves to another slot; its own gets a new one.
 	err := s.apply(document(func(d *egress.Document) {
 		d.Tokens = map[string]egress.Token{
-			"EGRESS_TOKEN_0": {Value: "a new value", Digest: "d1"},
+			"EGRESS_TOKEN_0": {Value: "some new value", Digest: "d1"},
 			"EGRESS_TOKEN_1": {Keep: "d0"},
 		}
 	}))
@@ -55,14 +58,14 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]egress.Token{
-		"EGRESS_TOKEN_0": {Value: "a new value", Digest: "d1"},
+		"EGRESS_TOKEN_0": {Value: "some new value", Digest: "d1"},
 		"EGRESS_TOKEN_1": {Value: secretValue, Digest: "d0"},
 	}
 	if diff := cmp.Diff(want, proxy.last().Tokens); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	// A value left out of a document is forgotten with it.
-	if err := s.apply(document(func(d *egress.Document) { d.Tokens["EGRESS_TOKEN_0"] = egress.Token{Value: "third one"} })); err != nil {
+	if err := s.apply(document(func(d *egress.Document) { d.Tokens["EGRESS_TOKEN_0"] = egress.Token{Value: "the third one"} })); err != nil {
 		t.Fatal(err)
 	}
 	err = s.apply(document(func(d *egress.Document) { d.Tokens["EGRESS_TOKEN_0"] = egress.Token{Keep: "d0"} }))
@@ -107,6 +110,9 @@ func TestApplyRefusesAndKeepsTheOld(t *testing.T) {
 		{"keep of nothing", document(tok(egress.Token{Digest: "d0"})), "empty value"},
 		{"two digests", document(tok(egress.Token{Keep: "d0", Digest: "d1"})), "differs"},
 		{"line break", document(tok(egress.Token{Value: "x\r\nHost: evil"})), "line break"},
+		{"short value", document(tok(egress.Token{Value: "tok-5678901"})), "the value is shorter than 12 bytes"},
+		{"short canary", document(func(d *egress.Document) { d.Canary = "tok-5678901" }), "canary is shorter than 12 bytes"},
+		{"parent without its token", document(func(d *egress.Document) { d.Parent = &egress.Parent{URL: "http://p:1", Slot: "EGRESS_TOKEN_9"} }), "parent: no token for its slot"},
 		{"NUL", document(tok(egress.Token{Value: "x\x00"})), "control"},
 		{"malformed digest", document(tok(egress.Token{Value: "x", Digest: "d\n"})), "malformed digest"},
 		{"value as digest", document(tok(egress.Token{Value: "tok-secret-0123", Digest: "x-tok-secret-0123"})), "outside of its slot"},
@@ -155,11 +161,11 @@ func TestProxyRefusalKeepsTheOld(t *testing.T) {
 		"document refused: route 0: bad host":                   errors.New("route 0: bad host"),
 		"document refused, for a reason that quotes a token":    fmt.Errorf("cannot use %s", secretValue),
 		"document refused, for a reason that quotes a token ":   fmt.Errorf("cannot use %q", secretValue),
-		"document refused, for a reason that quotes a token  ":  errors.New("cannot use zz"),
+		"document refused, for a reason that quotes a token  ":  errors.New("cannot use zz-zz-zz-zz-"),
 		"document refused: and this one goes through unchanged": errors.New("and this one goes through unchanged"),
 	} {
 		proxy.fail = func(egress.Document) error { return fail }
-		err := s.apply(document(func(d *egress.Document) { d.Tokens["EGRESS_TOKEN_1"] = egress.Token{Value: "zz"} }))
+		err := s.apply(document(func(d *egress.Document) { d.Tokens["EGRESS_TOKEN_1"] = egress.Token{Value: "zz-zz-zz-zz-"} }))
 		if err == nil || err.Error() != strings.TrimSpace(want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
