@@ -36,7 +36,9 @@ type Options struct {
 	Scopes map[manifest.Scope]string
 	// Read answers what a provider asks of the host; nil answers nothing.
 	Read func(provider.Ask) provider.Answer
-	Now  time.Time
+	// Canary makes the canary of an instance, by its name; nil makes none.
+	Canary func(instance string) string
+	Now    time.Time
 }
 
 // Result is the desired state and what an apply needs besides.
@@ -99,6 +101,10 @@ func (r *Result) add(a *manifest.Agent, o Options, replicas ...string) diag.List
 	for _, replica := range replicas {
 		x := *s
 		x.ID.Replica = replica
+		if o.Canary != nil {
+			x.Canary = o.Canary(x.ID.Name())
+			x.Fixed.Env = withCanary(s.Fixed.Env, x.Canary)
+		}
 		r.Specs = append(r.Specs, &x)
 		r.Values[x.ID.Name()], r.Stops[x.ID.Name()] = prov.Values, stops
 	}
@@ -231,6 +237,12 @@ func (c *compiler) live(p provider.Provision) spec.Live {
 	l := spec.Live{
 		Routes: routes, Tokens: map[string]string{}, Prompt: c.agent.Prompt,
 		GitUser: spec.GitUser(c.agent.GitUser),
+	}
+	if e := c.bottle.Egress; e.ParentURL != "" {
+		l.Parent = &egress.Parent{URL: e.ParentURL}
+		if e.ParentRef != "" {
+			l.Parent.Slot, refs = egress.SlotOf(refs, e.ParentRef)
+		}
 	}
 	for _, r := range refs {
 		l.Tokens[r.Slot] = r.Ref

@@ -62,7 +62,7 @@ func TestCompile(t *testing.T) {
 			Routes: []egress.Route{{
 				Host: "api.anthropic.com", Port: 443, SSRFIPAllowlist: []string{"10.0.0.0/8"}, TLSPassthrough: true,
 				Strip: []string{"X-Api-Key"}, Source: "bottle dev.md:5",
-				Auth: &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"},
+				Auth: &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"}, DLP: &egress.DLP{Patterns: "redact"},
 			}},
 			Tokens: map[string]string{"EGRESS_TOKEN_0": "TOKEN"},
 			Prompt: "Review.",
@@ -170,6 +170,12 @@ func TestMistakesOfTheHost(t *testing.T) {
 				a.Bottle.Env = []manifest.EnvVar{{Name: "CLAUDE_CODE_OAUTH_TOKEN", From: manifest.Pos{File: "dev.md", Line: 7}}}
 			},
 			"dev.md:7: env.CLAUDE_CODE_OAUTH_TOKEN is set by bb or the provider (remove it; ",
+		},
+		"the canary's name": {
+			func(a *manifest.Agent) {
+				a.Bottle.Env = []manifest.EnvVar{{Name: spec.CanaryEnv, From: manifest.Pos{File: "dev.md", Line: 7}}}
+			},
+			"dev.md:7: env.BACKUP_ADMIN_TOKEN is set by bb or the provider (remove it; ",
 		},
 		"skill missing":        {func(a *manifest.Agent) { a.Skills = []string{"nope"} }, `skill "nope": `},
 		"skill out of its dir": {func(a *manifest.Agent) { a.Skills = []string{"link"} }, "x is neither a file nor a directory"},

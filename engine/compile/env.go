@@ -38,6 +38,16 @@ func bbEnv() []spec.Env {
 	return env
 }
 
+// withCanary is an environment with the canary in it, sorted by name.
+func withCanary(env []spec.Env, value string) []spec.Env {
+	if value == "" {
+		return env
+	}
+	e := spec.Env{Name: spec.CanaryEnv, Kind: spec.EnvBB, Value: value}
+	i, _ := slices.BinarySearchFunc(env, e, func(a, b spec.Env) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Insert(slices.Clone(env), i, e)
+}
+
 // env is bb's, the provider's and the bottle's, sorted by name. Names that bb
 // or the provider sets are not the manifest's to change: a token set beside
 // auth_token would be in the agent's hands.
@@ -45,7 +55,7 @@ func (c *compiler) env(p provider.Provision) []spec.Env {
 	all := append(bbEnv(), p.Env...)
 	own := len(all)
 	for _, e := range c.bottle.Env {
-		if slices.ContainsFunc(all[:own], func(have spec.Env) bool { return have.Name == e.Name }) {
+		if e.Name == spec.CanaryEnv || slices.ContainsFunc(all[:own], func(have spec.Env) bool { return have.Name == e.Name }) {
 			c.problem(e.From, diag.Errorf("env.%s is set by bb or the provider", e.Name).
 				WithHint("remove it; credentials go into agent_provider.auth_token or a route's auth"))
 			continue

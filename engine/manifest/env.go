@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // reservedEnv are the names that bb itself sets in every bottle.
@@ -11,7 +13,7 @@ var reservedEnv = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
 	"http_proxy", "https_proxy", "no_proxy", "all_proxy",
 	"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
-	"CURL_CA_BUNDLE", "HOME", "USER",
+	"CURL_CA_BUNDLE", "HOME", "USER", spec.CanaryEnv,
 }
 
 // nearReference is what people write who mean a host reference.

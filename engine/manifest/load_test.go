@@ -247,6 +247,9 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		"egress: {routes: [{host: 'https://u:hunter2@a.example.com/?k=hunter2'}]}",
 		"egress: {routes: [{host: 'u:hunter2@a.example.com'}]}",
 		"egress: {parent: {url: 'http://u:hunter2@a.example.com', token_ref: sk-hunter2}}",
+		"egress: {parent: {url: 'socks5://u:hunter2@a.example.com'}}", "egress: {parent: {url: 'http://u:hunter2@a.example.com:hunter2'}}",
+		"egress: {parent: {url: 'u:hunter2@a.example.com:3128'}}", "egress: {parent: {url: 'http://a.example.com/hunter2'}}",
+		"egress: {parent: {url: 'http://a.example.com?hunter2'}}", "egress: {parent: {url: [hunter2]}}", "egress: {parent: {url: \"hunter2\\n\"}}",
 		"git: {remotes: {a: {upstream: 'https://u:hunter2@a.example.com/x', token_ref: sk-hunter2}}}",
 		"git: {remotes: {a: {upstream: 'https://u:hunter2@A.example.com/x'}}}",
 	} {

@@ -13,7 +13,7 @@ import (
 func (f *file) decodeEgress(n *node) Egress {
 	e := Egress{
 		From: f.pos(n), Network: n.get("network").str(), Pipelock: n.get("pipelock").isTrue(),
-		ParentURL: n.get("parent", "url").str(), ParentRef: f.tokenRef(n.get("parent", "token_ref")),
+		ParentURL: f.parentURL(n.get("parent", "url")), ParentRef: f.tokenRef(n.get("parent", "token_ref")),
 	}
 	if ca := n.get("upstream_ca").str(); ca != "" {
 		e.UpstreamCA = f.hostPath(ca)
@@ -67,7 +67,7 @@ func (f *file) decodeRoute(n *node) egress.Route {
 		r.SSRFIPAllowlist = append(r.SSRFIPAllowlist, f.network(item))
 	}
 	if dlp := n.get("dlp"); dlp != nil {
-		r.DLP = &egress.DLP{OnMatch: dlp.get("on_match").str(), Stream: dlp.get("stream").isTrue()}
+		r.DLP = f.dlp(dlp)
 	}
 	if r.Tunnel {
 		for _, key := range []string{"auth", "path_allowlist", "matches", "git", "dlp"} {
@@ -77,6 +77,16 @@ func (f *file) decodeRoute(n *node) egress.Route {
 		}
 	}
 	return r
+}
+
+// dlp of a route. Nothing holds a request yet while a person is asked.
+func (f *file) dlp(n *node) *egress.DLP {
+	d := &egress.DLP{OnMatch: n.get("on_match").str(), Stream: n.get("stream").isTrue()}
+	if d.OnMatch == egress.OnMatchSupervise {
+		f.warnAt(n.get("on_match"), "nobody can be asked yet; write block, which does the same",
+			"%s: supervise blocks in this release", n.get("on_match").path)
+	}
+	return d
 }
 
 func (f *file) matches(n *node) []egress.Match {

@@ -13,8 +13,6 @@ var unsupported = []struct {
 }{
 	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
 	{"egress.pipelock", (*node).isTrue},
-	{"egress.parent", present},
-	{"egress.routes.*.dlp", present},
 	{"egress.routes.*.tunnel", (*node).isTrue},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},

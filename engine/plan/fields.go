@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -87,7 +88,7 @@ func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
 		if live == nil {
 			return []FieldDiff{{Kind: Changed, Path: "egress.routes", Opaque: true}}
 		}
-		return diffRoutes(live.Routes, live.UpstreamCA, s)
+		return diffEgress(live, s)
 	case spec.PartIdentity:
 		return []FieldDiff{{Kind: Changed, Path: "git_user", Opaque: true}}
 	default:
@@ -95,7 +96,36 @@ func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
 	}
 }
 
-func diffRoutes(before []egress.Route, upstreamCA string, s *spec.Spec) []FieldDiff {
+func diffEgress(live *egress.Document, s *spec.Spec) []FieldDiff {
+	out := diffRoutes(live.Routes, s)
+	if live.UpstreamCA != s.Live.UpstreamCA && live.UpstreamCA != digestOf(s.Live.UpstreamCA) {
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress.upstream_ca", Opaque: true})
+	}
+	// Which token it was is known to the host only, as with routes.
+	was, is := DescribeParent(live.Parent, nil), DescribeParent(s.Live.Parent, nil)
+	if was != is {
+		if live.Parent == nil {
+			is = DescribeParent(s.Live.Parent, s.Live.Tokens)
+		}
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress.parent", Old: was, New: is})
+	}
+	if live.Pipelock != s.Gate.Pipelock {
+		out = append(out, FieldDiff{
+			Kind: Changed, Path: "egress.pipelock", Old: fmt.Sprint(live.Pipelock), New: fmt.Sprint(s.Gate.Pipelock),
+		})
+	}
+	if len(out) == 0 {
+		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // an order, or a slot's reference
+	}
+	return out
+}
+
+// digestOf is how a sidecar shows roots.
+func digestOf(pem string) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(pem)))
+}
+
+func diffRoutes(before []egress.Route, s *spec.Spec) []FieldDiff {
 	key := func(r egress.Route) string { return fmt.Sprintf("%s:%d", r.Host, r.Port) }
 	a, b := map[string]egress.Route{}, map[string]egress.Route{}
 	var names []string
@@ -127,12 +157,6 @@ func diffRoutes(before []egress.Route, upstreamCA string, s *spec.Spec) []FieldD
 			out = append(out, diffAttributes(path, everything(was, nil, several), everything(is, refs, several))...)
 		}
 	}
-	if upstreamCA != s.Live.UpstreamCA {
-		out = append(out, FieldDiff{Kind: Changed, Path: "egress.upstream_ca", Opaque: true})
-	}
-	if len(out) == 0 {
-		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // an order, or a slot's reference
-	}
 	return out
 }
 
@@ -161,6 +185,9 @@ func everything(r egress.Route, refs map[string]string, several bool) []attribut
 	out := attributes(r, refs, several)
 	if len(r.Strip) > 0 {
 		out = append(out, attribute{"strip", strings.Join(r.Strip, ", ")})
+	}
+	if r.DLP != nil && r.DLP.Patterns != "" {
+		out = append(out, attribute{"dlp.patterns", r.DLP.Patterns})
 	}
 	return out
 }
@@ -225,11 +252,26 @@ func reference(slot string, refs map[string]string) string {
 func Describe(r egress.Route, refs map[string]string) string {
 	var words []string
 	for _, a := range attributes(r, refs, len(r.Matches) > 1) {
+		name, _ := strings.CutSuffix(strings.Replace(a.name, "dlp.", "dlp ", 1), " on_match")
 		if a.value == "yes" {
-			words = append(words, a.name)
+			words = append(words, name)
 		} else {
-			words = append(words, a.name+" "+a.value)
+			words = append(words, name+" "+a.value)
 		}
 	}
 	return strings.Join(words, "  ")
+}
+
+// DescribeParent is a parent proxy on one line, for people: "HOST:PORT", or its
+// URL where that is https, and whether it wants a credential. refs is that of
+// Describe.
+func DescribeParent(p *egress.Parent, refs map[string]string) string {
+	if p == nil {
+		return ""
+	}
+	text := strings.TrimPrefix(p.URL, "http://")
+	if p.Slot != "" {
+		text = strings.TrimSpace(text + " auth " + reference(p.Slot, refs))
+	}
+	return text
 }

@@ -50,8 +50,8 @@ func forwarding(text []byte, err error) Input {
 func TestCodexWithoutForwarding(t *testing.T) {
 	p := provide(t, "codex", Input{Now: now})
 	want := []egress.Route{
-		{Host: "api.openai.com", Port: 443, TLSPassthrough: true, WebSocket: true, Source: "provider codex"},
-		{Host: "chatgpt.com", Port: 443, TLSPassthrough: true, WebSocket: true, Source: "provider codex"},
+		{Host: "api.openai.com", Port: 443, TLSPassthrough: true, WebSocket: true, Source: "provider codex", DLP: &egress.DLP{Patterns: "redact"}},
+		{Host: "chatgpt.com", Port: 443, TLSPassthrough: true, WebSocket: true, Source: "provider codex", DLP: &egress.DLP{Patterns: "redact"}},
 	}
 	if d := cmp.Diff(want, p.Routes); d != "" {
 		t.Error(d)

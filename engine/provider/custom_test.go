@@ -18,7 +18,9 @@ func TestCustom(t *testing.T) {
 		Files: []spec.File{{Path: spec.Home + "/a", Mode: 0o644}},
 		Routes: []egress.Route{
 			{Host: "api.example.com", Port: 443, TLSPassthrough: true, Source: "provider.cue:3"},
-			{Host: "api.example.com", Port: 8443, Source: "provider.cue:4"},
+			{Host: "api.example.com", Port: 8443, Source: "provider.cue:4", DLP: &egress.DLP{OnMatch: "block"}},
+			{Host: "up.example.com", Port: 443, Source: "provider.cue:5", DLP: &egress.DLP{Stream: true}},
+			{Host: "raw.example.com", Port: 443, Source: "provider.cue:6", Tunnel: true},
 		},
 		Token:      &CustomToken{Host: "api.example.com", Port: 443, Scheme: "Basic", Header: "X-Key", Env: "MINE_TOKEN"},
 		Program:    spec.Program{Interactive: []string{"mine"}},
@@ -31,10 +33,12 @@ func TestCustom(t *testing.T) {
 		Env: c.Env, HiddenEnv: c.HiddenEnv, Files: c.Files, Program: c.Program, PromptFile: c.PromptFile,
 		Prompted: c.Prompted, SkillsDir: c.SkillsDir, Dockerfile: c.Dockerfile,
 		Routes: []egress.Route{
-			{Host: "api.example.com", Port: 443, TLSPassthrough: true, Source: "provider mine"},
-			{Host: "api.example.com", Port: 8443, Source: "provider mine"},
+			{Host: "api.example.com", Port: 443, TLSPassthrough: true, Source: "provider mine", DLP: &egress.DLP{Patterns: "redact"}},
+			{Host: "api.example.com", Port: 8443, Source: "provider mine", DLP: &egress.DLP{OnMatch: "block"}},
+			{Host: "up.example.com", Port: 443, Source: "provider mine", DLP: &egress.DLP{Patterns: "redact", Stream: true}},
+			{Host: "raw.example.com", Port: 443, Source: "provider mine", Tunnel: true},
 		},
-		Places: []string{"provider.cue:3", "provider.cue:4"},
+		Places: []string{"provider.cue:3", "provider.cue:4", "provider.cue:5", "provider.cue:6"},
 	}
 	if d := cmp.Diff(want, bare); d != "" {
 		t.Error(d)

@@ -119,7 +119,10 @@ func Taking(key string) []string {
 	return names
 }
 
-// Provide returns what t adds to a bottle, with the source of its routes.
+// Provide returns what t adds to a bottle, with the source of its routes. On
+// them, hits that are no known value are redacted where the provider says
+// nothing else: a key in an agent's context is sent with every turn, and to
+// block it would end the session for good.
 func (t Template) Provide(in Input) Provision {
 	p := t.Make(in)
 	for i := range p.Routes {
@@ -127,8 +130,23 @@ func (t Template) Provide(in Input) Provision {
 			p.Places = append(p.Places, at)
 		}
 		p.Routes[i].Source = "provider " + t.Name
+		p.Routes[i].DLP = hits(p.Routes[i])
 	}
 	return p
+}
+
+func hits(r egress.Route) *egress.DLP {
+	var d egress.DLP
+	if r.DLP != nil {
+		d = *r.DLP
+	}
+	switch {
+	case r.Tunnel: // nothing is searched in one
+		return nil
+	case d.OnMatch == "":
+		d.Patterns = egress.OnMatchRedact
+	}
+	return &d
 }
 
 // Wants lists what t needs to read of the host.

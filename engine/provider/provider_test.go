@@ -27,7 +27,7 @@ func TestClaude(t *testing.T) {
 	bare := provide(t, "claude", Input{})
 	route := egress.Route{
 		Host: "api.anthropic.com", Port: 443, TLSPassthrough: true,
-		Strip: []string{"X-Api-Key"}, Source: "provider claude",
+		Strip: []string{"X-Api-Key"}, Source: "provider claude", DLP: &egress.DLP{Patterns: "redact"},
 	}
 	if d := cmp.Diff([]egress.Route{route}, bare.Routes); d != "" {
 		t.Error(d)

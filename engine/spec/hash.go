@@ -3,6 +3,7 @@ package spec
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -30,11 +31,25 @@ func (k Key) Digest(instance, ref, value string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// Canary is the canary of an instance: always the same one, so that nothing
+// need be stored, and in the form of a credential that no service issues, so
+// that it is found as this very value. An empty key gives "".
+func (k Key) Canary(instance string) string {
+	if len(k) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, k)
+	fmt.Fprintf(mac, "canary\x00%s", instance)
+	return "bkadm_" + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20]))
+}
+
 // redactedFixed is the fixed half as it is stored in a label: literal
-// environment values are digests.
+// environment values are digests. The canary has no part in it: it differs
+// only with the instance and the key, and a bottle that was made without one
+// need not be made anew.
 func (s *Spec) redactedFixed(k Key) Fixed {
 	f := s.Fixed
-	f.Env = slices.Clone(f.Env)
+	f.Env = slices.DeleteFunc(slices.Clone(f.Env), func(e Env) bool { return e.Name == CanaryEnv })
 	for i, e := range f.Env {
 		if e.Kind == EnvLiteral {
 			f.Env[i].Value = k.Digest(s.ID.Name(), "env."+e.Name, "="+e.Value)

@@ -19,6 +19,9 @@ const (
 	CAFile     = "/usr/local/share/ca-certificates/bb.crt"
 	CABundle   = "/etc/ssl/certs/ca-certificates.crt"
 	PromptFile = "/home/node/.bb/prompt.md"
+	// CanaryEnv is a variable that an honest program has no use for and that
+	// whoever collects secrets takes along.
+	CanaryEnv = "BACKUP_ADMIN_TOKEN"
 )
 
 // Spec is what one instance should be. It holds no secret: values of token
@@ -36,8 +39,8 @@ type Spec struct {
 	// Files are placed before the first process starts.
 	Files   []File
 	Program Program
-	// Canary is the value that the bottle's canary variable has, and that its
-	// sidecar looks for.
+	// Canary is the value that CanaryEnv has in Fixed.Env, and that the sidecar
+	// looks for. No list, label or diff holds it.
 	Canary string
 	// HiddenEnv names variables that lists shown to people leave out.
 	HiddenEnv []string
@@ -90,7 +93,7 @@ const (
 	EnvHost     = "host"     // Value is the host variable's name
 	EnvAsk      = "ask"      // Value is the question
 	EnvProvider = "provider" // set by the provider
-	EnvBB       = "bb"       // proxy and trust, the same in every bottle
+	EnvBB       = "bb"       // proxy and trust, the same in every bottle, and the canary
 )
 
 // Env is one variable of the agent.

@@ -61,7 +61,9 @@ func Running(s *spec.Spec, edits ...instanceEdit) plan.Instance {
 			Version: 1, State: egress.StateConfigured, Live: s.LiveHashes(), Tokens: map[string]string{},
 			Rules: s.Rules().Digest(),
 		},
-		Document: &egress.Document{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA},
+		Document: &egress.Document{
+			Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock,
+		},
 	}
 	for slot, ref := range s.Live.Tokens {
 		i.State.Tokens[slot] = Key.Digest(s.ID.Name(), ref, "old")

@@ -94,6 +94,10 @@ func basic(t *table) {
 	t.on("create", Desired(dev), nil)
 	t.on("unchanged", Desired(dev), list(Running(dev)))
 	t.on("create with all that is done inside", Desired(Spec("dev", identity, prompt, skills, token, secretEnv, login("l1"))), nil)
+	t.on("create behind other proxies, with hits", Desired(Spec("dev", routes(
+		route("a.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true})), route("b.example.com", dlp(egress.DLP{Patterns: "redact"})),
+		route("c.example.com", func(r *egress.Route) { r.Tunnel = true }),
+	), token, parent("http://proxy.example.com:3128", "PROXY"), pipelock)), nil)
 	t.on("half-made, only volumes", Desired(dev), list(Running(dev, agentGone, sidecarGone)))
 	t.on("half-made, agent and volumes, never configured", Desired(dev), list(Running(dev, agentStopped, unconfigured)))
 	t.on("stopped", Desired(dev), list(Running(dev, agentStopped)))
@@ -152,6 +156,36 @@ func liveHalf(t *table) {
 	t.on("extra roots and a path", Desired(Spec("dev", func(s *spec.Spec) {
 		s.Live.UpstreamCA = "PEM"
 		s.Live.Routes[0].Matches = []egress.Match{{Paths: []string{"/a"}}}
+	})), list(Running(dev)))
+	t.on("roots as a sidecar shows them, and a path", Desired(Spec("dev", func(s *spec.Spec) {
+		s.Live.UpstreamCA = "PEM"
+		s.Live.Routes[0].Matches = []egress.Match{{Paths: []string{"/a"}}}
+	})), list(Running(Spec("dev", func(s *spec.Spec) { s.Live.UpstreamCA = "PEM" }), func(i *plan.Instance) {
+		i.Document.UpstreamCA = "sha256:384fb9a44fabe158be2757b9b8d8f67029f2280fcc1776ab2a53103e6f0c582d"
+	})))
+	t.on("what hits do", Desired(Spec("dev", routes(
+		route("a.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true})), route("b.example.com", dlp(egress.DLP{Patterns: "redact"})),
+		route("c.example.com"), route("d.example.com", dlp(egress.DLP{OnMatch: "supervise"})),
+	))), list(Running(Spec("dev", routes(
+		route("a.example.com"), route("b.example.com"), route("c.example.com", dlp(egress.DLP{OnMatch: "redact"})),
+	)))))
+	t.on("a parent proxy", Desired(Spec("dev", parent("http://proxy.example.com:3128", ""))), list(Running(dev)))
+	t.on("a parent proxy with a token, beside a route's", Desired(Spec("dev", token, parent("https://proxy.example.com:443", "PROXY"))), list(Running(withToken)))
+	t.on("a parent proxy with a route's token", Desired(Spec("dev", token, parent("http://proxy.example.com:3128", "TOKEN"))), list(Running(withToken)))
+	t.on("another parent proxy", Desired(Spec("dev", parent("http://other.example.com:3128", ""))), list(Running(Spec("dev", parent("http://proxy.example.com:3128", "PROXY")))))
+	t.on("another token for the parent proxy", Desired(Spec("dev", parent("http://proxy.example.com:3128", "OTHER"))), list(Running(Spec("dev", parent("http://proxy.example.com:3128", "PROXY")))))
+	t.on("no parent proxy any more", Desired(dev), list(Running(Spec("dev", parent("http://proxy.example.com:3128", "")))))
+	behind := Spec("dev", parent("http://proxy.example.com:3128", "TOKEN"))
+	t.on("a parent proxy's token rotated", want([]desireEdit{rotated(behind)}, behind), list(Running(behind)))
+	t.on("pipelock", Desired(Spec("dev", pipelock)), list(Running(dev)))
+	t.on("a parent proxy that bb did not give", Desired(dev), list(Running(dev, otherParent)))
+	t.on("hits as bb did not say", Desired(dev), list(Running(dev, func(i *plan.Instance) {
+		doc := egress.Document{Routes: routesWith(i.Document.Routes, dlp(egress.DLP{OnMatch: "redact"}))}
+		i.State.Rules, i.Document = doc.Rules().Digest(), &doc
+	})))
+	t.on("a canary is no difference", Desired(Spec("dev", func(s *spec.Spec) {
+		s.Canary = "canary-of-dev"
+		s.Fixed.Env = append(s.Fixed.Env, spec.Env{Name: spec.CanaryEnv, Kind: spec.EnvBB, Value: s.Canary})
 	})), list(Running(dev)))
 	t.on("routes changed, document unread", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, unread)))
 	t.on("all routes gone", Desired(Spec("dev", routes())), list(Running(dev)))

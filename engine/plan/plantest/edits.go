@@ -35,6 +35,36 @@ func token(s *spec.Spec) {
 	s.Live.Tokens["EGRESS_TOKEN_0"] = "TOKEN"
 }
 
+// parent puts the spec behind a proxy; ref is the token that it wants, or "".
+func parent(url, ref string) specEdit {
+	return func(s *spec.Spec) {
+		s.Live.Parent = &egress.Parent{URL: url}
+		if ref == "" {
+			return
+		}
+		s.Live.Parent.Slot = "EGRESS_TOKEN_0"
+		if known, ok := s.Live.Tokens["EGRESS_TOKEN_0"]; ok && known != ref {
+			s.Live.Parent.Slot = "EGRESS_TOKEN_1"
+		}
+		s.Live.Tokens[s.Live.Parent.Slot] = ref
+	}
+}
+
+func pipelock(s *spec.Spec) { s.Gate.Pipelock = true }
+
+func dlp(d egress.DLP) func(*egress.Route) {
+	return func(r *egress.Route) { r.DLP = &d }
+}
+
+// routesWith edits copies of routes.
+func routesWith(list []egress.Route, edit func(*egress.Route)) []egress.Route {
+	out := egress.CloneRoutes(list)
+	for i := range out {
+		edit(&out[i])
+	}
+	return out
+}
+
 func replica(n string) specEdit { return func(s *spec.Spec) { s.ID.Replica = n } }
 
 func routes(list ...egress.Route) specEdit {
@@ -75,6 +105,12 @@ func unconfigured(i *plan.Instance) {
 func otherRules(i *plan.Instance) {
 	all := []egress.Route{route("**.example.com")}
 	i.State.Rules, i.Document = egress.Rules{Routes: all}.Digest(), &egress.Document{Routes: all}
+}
+
+func otherParent(i *plan.Instance) {
+	doc := *i.Document
+	doc.Parent = &egress.Parent{URL: "http://elsewhere.example.com:3128"}
+	i.State.Rules, i.Document = doc.Rules().Digest(), &doc
 }
 
 func unread(i *plan.Instance)    { i.Document = nil }

@@ -104,6 +104,7 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		return nil, err
 	}
 	options := a.compileOptions(sc)
+	options.Canary = st.Key.Canary
 	desire, mistakes := compile.Compile(wanted(fleet, want), options)
 	problems = append(problems, mistakes...)
 	problems.Sort()

@@ -10,6 +10,7 @@ import (
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/manifest"
+	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
@@ -103,9 +104,13 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	f.identity("git_user.email", x.GitUser.Email, x.GitUser.EmailFrom)
 	f.optional("egress.network", b.Egress.Network)
 	f.optional("egress.upstream_ca", b.Egress.UpstreamCA)
+	if b.Egress.Pipelock {
+		f.of("egress.pipelock", "true")
+	}
 	if s != nil {
+		f.optional("egress.parent", plan.DescribeParent(s.Live.Parent, s.Live.Tokens))
 		for _, r := range s.Live.Routes {
-			f.add("egress.routes", view.RouteOnly(r, s.Live.Tokens), r.Source)
+			f.add("egress.routes", view.RouteWhole(r, s.Live.Tokens), r.Source)
 		}
 		for _, l := range s.Logins {
 			f.add("login", "until "+l.Expires.Local().Format("2006-01-02 15:04"), st.Path(l.From))

@@ -183,11 +183,33 @@ func headline(c plan.Change) string {
 			}
 			continue
 		}
+		if r == plan.EgressChanged {
+			words = append(words, egressWords(c.Diff)...)
+			continue
+		}
 		if phrase := phrases[r]; phrase != "" {
 			words = append(words, phrase+aside(c, r))
 		}
 	}
 	return strings.Join(words, ", ")
+}
+
+// egressWords name what of egress differs: the routes, unless it is something
+// else alone.
+func egressWords(diff []plan.FieldDiff) []string {
+	var others []string
+	for _, d := range diff {
+		switch {
+		case d.Path == "egress.parent", d.Path == "egress.pipelock", d.Path == "egress.upstream_ca":
+			others = append(others, d.Path)
+		case d.Path == "egress", strings.HasPrefix(d.Path, "egress.routes"):
+			return []string{phrases[plan.EgressChanged]}
+		}
+	}
+	if len(others) == 0 {
+		return []string{phrases[plan.EgressChanged]}
+	}
+	return others
 }
 
 // difference is one line: "+ new", "- old", "~ path  old -> new".
@@ -231,6 +253,10 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row("workspace", st.workspace(s))
 	if s.Gate.Network != "" {
 		row("network", s.Gate.Network)
+	}
+	row("parent proxy", plan.DescribeParent(s.Live.Parent, s.Live.Tokens))
+	if s.Gate.Pipelock {
+		row("pipelock", "scans behind bb")
 	}
 	for _, l := range s.Logins {
 		row("login", fmt.Sprintf("%s of this machine, until %s", st.Path(l.From), l.Expires.Local().Format("2006-01-02 15:04")))

@@ -66,9 +66,14 @@ func (st Style) paint(a plan.Action, text string) string {
 	return "\x1b[" + colors[a] + "m" + text + "\x1b[0m"
 }
 
-// RouteOnly is Route without its source.
-func RouteOnly(r egress.Route, refs map[string]string) string {
-	return strings.TrimSuffix(Route(r, refs), "  ("+r.Source+")")
+// RouteWhole is Route without its source, and with what only those look for who
+// want to know everything.
+func RouteWhole(r egress.Route, refs map[string]string) string {
+	text := strings.TrimSuffix(Route(r, refs), "  ("+r.Source+")")
+	if r.DLP != nil && r.DLP.Patterns != "" {
+		text += "  dlp patterns " + r.DLP.Patterns
+	}
+	return text
 }
 
 // Size shows a size roughly, with one decimal in the unit that fits.
