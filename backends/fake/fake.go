@@ -122,8 +122,8 @@ func start(c *Container) {
 	c.Running = true
 }
 
-// Configure swaps the document as a sidecar would: values are dropped, since
-// this world is a file; a keep that is not held is refused.
+// Configure swaps the document as a sidecar would: values and the canary are
+// dropped, since this world is a file; a keep that is not held is refused.
 func (d *Driver) Configure(_ context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error {
 	return d.change("configure", s.ID, func(w *File) error {
 		c, err := d.ours(w, s.ID, spec.RoleSidecar)
@@ -145,6 +145,7 @@ func (d *Driver) Configure(_ context.Context, s *spec.Spec, secrets spec.Secrets
 			state.Tokens[slot] = t.Digest + t.Keep
 			doc.Tokens[slot] = egress.Token{Digest: t.Digest + t.Keep}
 		}
+		doc.Canary = "" // as a sidecar shows it
 		c.State, c.Document = state, &doc
 		return nil
 	})

@@ -144,13 +144,16 @@ func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, diag.List) 
 
 // tokenProblem says what to do about a token that cannot be had.
 func tokenProblem(agent string, err error) diag.Diagnostic {
-	hint := "export it, then run bb again"
+	hint := "a token is one line of text"
 	var why diag.Diagnostic
-	if errors.As(err, &why) {
+	switch {
+	case errors.As(err, &why):
 		hint = why.Hint
 		err = errors.New(strings.TrimSuffix(err.Error(), " ("+why.Hint+")"))
-	} else if !errors.Is(err, egress.ErrUnset) {
-		hint = "a token is one line of text"
+	case errors.Is(err, egress.ErrUnset):
+		hint = "export it, then run bb again"
+	case errors.Is(err, egress.ErrShort):
+		hint = "such a value cannot be told from ordinary text, so that the sidecar could not keep it in: use a longer one"
 	}
 	return diag.Errorf("%s: %v", agent, err).WithHint("%s", hint)
 }
