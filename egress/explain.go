@@ -61,6 +61,9 @@ func (e Explanation) Sentence() string {
 }
 
 func (e Explanation) what() string {
+	if e.Host == "" { // of a URL that cannot be read nothing is repeated
+		return "the request"
+	}
 	return e.Method + " " + Authority(e.Host, e.Port, 443) + clip(e.Path)
 }
 
@@ -85,6 +88,9 @@ func parseTarget(method, rawURL string) (Target, error) {
 	t := Target{Method: strings.ToUpper(method), Scheme: u.Scheme, Path: u.EscapedPath(), RawQuery: u.RawQuery}
 	if t.Method == "" {
 		t.Method = http.MethodGet
+	}
+	if t.Path == "" {
+		t.Path = "/" // as it is sent (RFC 9110, 4.2.3)
 	}
 	if !IsToken(t.Method) {
 		return Target{}, errors.New("not a method")

@@ -30,7 +30,8 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"", "a.example", "ftp://a.example/", "https://0x7f.1/", "https://a.example:99999/", "https://u:hush@a.example/"} {
-		if e := Explain(routes, "GET", url, now); e.Allowed || e.Status != 400 || strings.Contains(e.Text(), "hush") {
+		e := Explain(routes, "GET", url, now)
+		if e.Allowed || e.Status != 400 || strings.Contains(e.Text(), "hush") || !strings.HasPrefix(e.Text(), "egress: the request is blocked: ") {
 			t.Errorf("%q: %+v", url, e)
 		}
 	}

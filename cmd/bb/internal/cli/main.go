@@ -66,6 +66,7 @@ type grammar struct {
 	Init     initCmd     `cmd:"" help:"Write starter manifests; overwrites nothing."`
 	Edit     editCmd     `cmd:"" help:"Open a manifest in your editor and validate it."`
 	Info     infoCmd     `cmd:"" help:"Show what is in force for an agent, and which line decided it."`
+	Explain  explainCmd  `cmd:"" help:"Say which rule lets a request of an agent out or blocks it, and what to add."`
 	Allow    allowCmd    `cmd:"" help:"Approve an agent of a repository, after reading it."`
 	Schema   schemaCmd   `cmd:"" help:"Print the schema of manifests, as CUE or for editors."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
