@@ -152,6 +152,20 @@ func (m *model) spec(id spec.ID) *spec.Spec {
 		s.Live.UpstreamCA = "PEM"
 	}
 	if coin() {
+		s.Live.Parent = &egress.Parent{URL: fmt.Sprintf("http://p%d.example.com:3128", m.rng.IntN(2))}
+		if coin() {
+			s.Live.Parent.Slot = fmt.Sprint("EGRESS_TOKEN_", len(s.Live.Tokens))
+			s.Live.Tokens[s.Live.Parent.Slot] = "PROXY"
+		}
+	}
+	if coin() {
+		s.Live.Routes[0].DLP = &egress.DLP{Patterns: []string{"", "redact"}[m.rng.IntN(2)], Stream: coin()}
+	}
+	if coin() { // of this bb, and of one that planted none
+		s.Canary = key.Canary(id.Name())
+		s.Fixed.Env = append(s.Fixed.Env, spec.Env{Name: spec.CanaryEnv, Kind: spec.EnvBB, Value: s.Canary})
+	}
+	if coin() {
 		s.Fixed.Env = append(s.Fixed.Env, spec.Env{Name: "S", Kind: spec.EnvHost, Value: "HOST"})
 	}
 	return s

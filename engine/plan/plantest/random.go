@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -12,10 +13,12 @@ var (
 	specEdits = []specEdit{
 		identity, prompt, skills, port2, onLAN, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
 		func(s *spec.Spec) { s.Image.Name, s.Image.Recipe = "other", "FROM y" },
+		parent("http://proxy.example.com:3128", ""), parent("https://proxy.example.com:443", "PROXY"), pipelock,
+		routes(route("api.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true}))),
 	}
 	instanceEdits = []instanceEdit{
 		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere,
-		sidecarAltered, volumesGone, unconfigured, otherRules, unread, otherForm,
+		sidecarAltered, volumesGone, unconfigured, otherRules, otherParent, unread, otherForm,
 	}
 )
 
