@@ -229,7 +229,7 @@ func attributes(r egress.Route, refs map[string]string, several bool) []attribut
 	flag("not inspected", r.Tunnel)
 	add("ssrf_ip_allowlist", strings.Join(r.SSRFIPAllowlist, ", "))
 	if r.MaxBody > 0 {
-		add("max_body", fmt.Sprint(r.MaxBody))
+		add("max_body", Bytes(r.MaxBody))
 	}
 	if r.DLP != nil {
 		add("dlp.on_match", r.DLP.OnMatch)
@@ -274,4 +274,18 @@ func DescribeParent(p *egress.Parent, refs map[string]string) string {
 		text = strings.TrimSpace(text + " auth " + reference(p.Slot, refs))
 	}
 	return text
+}
+
+// Bytes is a size as manifests take it: exactly, in the largest unit that
+// divides it.
+func Bytes(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d%s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprint(n)
 }

@@ -192,3 +192,25 @@ func TestExplainSaysWhatTheProxyDoes(t *testing.T) {
 		t.Errorf("%d allowed, %d denied, %d sent", allowed, denied, sent)
 	}
 }
+
+// Of what bb does not look into, no promise is made.
+func TestExplainTunnel(t *testing.T) {
+	x := &manifest.Agent{Name: "one", Scope: manifest.ScopeHome, Bottle: &manifest.Bottle{
+		Name: "dev", File: "/h/dev.md", Provider: manifest.ProviderDecl{Template: "shell"},
+		Egress: manifest.Egress{Routes: []egress.Route{{Host: "a.example", Port: 443, Tunnel: true, Source: "bottle dev.md:4"}}},
+		From:   map[string]manifest.Pos{"egress.routes[0].host": {File: "/h/dev.md", Line: 4}},
+	}}
+	one, problems := compile.AdHoc(x, compile.Options{
+		DefaultBackend: "fake", Scopes: map[manifest.Scope]string{manifest.ScopeHome: "0123456789abcdef"},
+	}, "1")
+	if problems.HasErrors() {
+		t.Fatal(problems)
+	}
+	one.Specs[0].Gate.Pipelock = true
+	want := "egress: GET a.example/x is allowed by bottle dev.md:4\n" +
+		"  rule     /h/dev.md:4\n  auth     none; the agent's own account\n" +
+		"  hits     not inspected: bb sees the name of the host, and nothing of the request\n  through  pipelock\n"
+	if got := explain(x, one.Specs[0], "GET", "https://a.example/x", time.Now()); got.lines() != want || got.Hits != nil || !got.Tunnel {
+		t.Errorf("%s\nwant\n%s", got.lines(), want)
+	}
+}

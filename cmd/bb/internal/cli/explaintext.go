@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/plan"
 )
 
 // lines is the answer for people: what the agent would read, and below it what
@@ -37,7 +37,7 @@ func (e *explained) lines() string {
 	}
 	row("hits", e.hits())
 	if e.MaxBody > 0 {
-		row("body", "at most "+view.Bytes(e.MaxBody))
+		row("body", "at most "+plan.Bytes(e.MaxBody))
 	}
 	row("through", strings.Join(e.Through, ", then "))
 	if e.Refused != "" {

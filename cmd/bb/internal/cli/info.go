@@ -117,7 +117,7 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 		}
 		f.of("backend", s.Backend)
 		f.of("resources.cpus", fmt.Sprint(s.Fixed.Resources.CPUs))
-		f.of("resources.memory", view.Bytes(s.Fixed.Resources.Memory))
+		f.of("resources.memory", plan.Bytes(s.Fixed.Resources.Memory))
 		f.of("resources.pids", fmt.Sprint(s.Fixed.Resources.PIDs))
 	}
 	f.of("supervise", strconv.FormatBool(b.Supervise))

@@ -124,6 +124,11 @@ func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, diag.List) 
 			problems = append(problems, tokenProblem(s.ID.Agent, e))
 		}
 	}
+	if at := s.Live.Parent; at != nil && tokens != nil && at.Slot != "" && !strings.Contains(tokens[at.Slot], ":") {
+		problems = append(problems, diag.Errorf("%s: token %s is no login for the parent proxy",
+			s.ID.Agent, strings.TrimPrefix(egress.ParseRef(s.Live.Tokens[at.Slot]).String(), "$")).
+			WithHint("it is USER:PASSWORD, with the colon"))
+	}
 	out := spec.Secrets{Tokens: tokens, Env: map[string]string{}, Digests: map[string]string{}}
 	for slot, v := range tokens { // of these values: a file may have another by now
 		out.Digests[slot] = p.state.Key.Digest(s.ID.Name(), s.Live.Tokens[slot], v)
