@@ -15,7 +15,6 @@ var unsupported = []struct {
 	{"egress.pipelock", (*node).isTrue},
 	{"egress.parent", present},
 	{"egress.routes.*.dlp", present},
-	{"egress.routes.*.tunnel", (*node).isTrue},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"resources.disk", present},
