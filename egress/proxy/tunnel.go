@@ -119,7 +119,8 @@ func (t *tunnel) reach(ctx context.Context) (net.Conn, *denial) {
 // carry passes bytes both ways, untouched, until both directions have ended,
 // the policy forbids it, or nothing has moved for long.
 func (t *tunnel) carry(ctx context.Context, client, upstream net.Conn, first []byte) {
-	ctx, stop := context.WithCancelCause(ctx)
+	flight := ctx
+	ctx, stop := context.WithCancelCause(flight)
 	defer stop(nil)
 	defer context.AfterFunc(ctx, func() {
 		_ = client.Close()
@@ -138,10 +139,10 @@ func (t *tunnel) carry(ctx context.Context, client, upstream net.Conn, first []b
 
 	e := t.entry
 	e.Verdict, e.Status, e.Reason = VerdictAllowed, http.StatusOK, egress.NotInspected
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errCut):
+	switch {
+	case errors.Is(context.Cause(flight), errCut):
 		e.Verdict, e.Reason = VerdictCut, errCut.Error()
-	case errors.Is(cause, errIdle):
+	case errors.Is(context.Cause(ctx), errIdle):
 		e.Reason = errIdle.Error()
 	}
 	e.Sent, e.Received = t.sent.Load(), t.received.Load()
