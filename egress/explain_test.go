@@ -41,7 +41,7 @@ func TestCheckRoutes(t *testing.T) {
 	for name, routes := range map[string][]Route{
 		"upper case": {r("A.example", "m")}, "twice": {r("a.example", "m"), r("a.example", "m")}, "port": {{Host: "a.example"}},
 		"all": {r("*", "m")}, "inner star": {r("a.*.example", "m")}, "address wildcard": {r("*.1.2.3", "m")}, "local": {r(LocalHost, "m")},
-		"path": {r("a.example", "m", under("/a/../b"))},
+		"path":          {r("a.example", "m", under("/a/../b"))},
 		"network":       {r("a.example", "m", func(r *Route) { r.SSRFIPAllowlist = []string{"10.0.0.1"} })},
 		"scheme":        {auth(Auth{Scheme: "Digest", Slot: "S"})},
 		"slot":          {auth(Auth{Scheme: "raw"})},

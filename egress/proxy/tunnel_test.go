@@ -30,11 +30,7 @@ func tunnelled(host string, port int) egress.Route {
 
 // upstreamRoots trust the test's outside: a client that sees its certificate
 // speaks to it, and not to the proxy.
-func upstreamRoots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(upstreamCA().CertPEM())
-	return pool
-}
+func upstreamRoots() *x509.CertPool { return poolOf(upstreamCA()) }
 
 // entries into a tunnel: by CONNECT, or at port 443.
 var entriesOf = map[string]func(w *world, host string) (net.Conn, error){
@@ -447,4 +443,34 @@ func TestTunnelIsForTLS(t *testing.T) {
 	if len(seen.paths()) != 0 {
 		t.Errorf("upstream saw %v", seen.paths())
 	}
+}
+
+// FuzzHello: what is read of any bytes is a beginning of them, of bounded size,
+// and a name that passes is the tunnel's own.
+func FuzzHello(f *testing.F) {
+	for _, cfg := range []*tls.Config{{ServerName: "a.example"}, {ServerName: "evil.example"}, {InsecureSkipVerify: true}} {
+		a, b := net.Pipe()
+		go func() { _ = tls.Client(a, cfg).Handshake(); _ = a.Close() }()
+		first := make([]byte, 4096)
+		n, _ := b.Read(first)
+		_ = b.Close()
+		f.Add(first[:n])
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		h, first, err := readHello(&scripted{in: bytes.NewReader(input), step: 7})
+		if !bytes.HasPrefix(input, first) || len(first) > maxHello || (h == nil) == (err == nil) {
+			t.Fatalf("%d bytes of %d, %+v, %v", len(first), len(input), h, err)
+		}
+		if h == nil {
+			return
+		}
+		if why := h.differs("a.example"); why == "" && (h.ech || !strings.EqualFold(h.name, "a.example")) {
+			t.Fatalf("%+v passes", h)
+		}
+		if host, err := h.host(); err == nil {
+			if clean, err := egress.CanonicalHost(host); err != nil || clean != host {
+				t.Fatalf("host %q of %+v", host, h)
+			}
+		}
+	})
 }
