@@ -1,3 +1,6 @@
+// Package dns answers a bottle's DNS queries from policy alone. It has no
+// upstream and opens no socket: whatever a bottle asks, no query of it is ever
+// sent to anyone, so a name can carry nothing out.
 package dns
 
 import (
