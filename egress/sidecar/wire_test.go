@@ -110,8 +110,13 @@ func TestRealProxyOnTransparentPorts(t *testing.T) {
 	if got := ask(egress.ServiceTLS, plain); !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "use https") {
 		t.Errorf("tls: %q", got)
 	}
-	log, err := r.ctl(t, CommandLog, nil)
-	if err != nil || !strings.Contains(string(log.Data), `"denied.example"`) || !strings.Contains(string(log.Data), `"TLS"`) {
-		t.Errorf("log %s, %v", log.Data, err)
+	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) { // a line follows its answer
+		log, err := r.ctl(t, CommandLog, nil)
+		if err == nil && strings.Contains(string(log.Data), `"denied.example"`) && strings.Contains(string(log.Data), `"TLS"`) {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("log %s, %v", log.Data, err)
+		}
 	}
 }
