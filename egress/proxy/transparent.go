@@ -95,9 +95,6 @@ func (p *Proxy) refuseHello(c net.Conn, d *denial, alert []byte, e Entry) {
 	_, _ = c.Write(alert)
 	lingerClose(c)
 	e.denied(d, 0, p.o.Now())
-	if d.status >= http.StatusInternalServerError {
-		e.Verdict = VerdictFailed
-	}
 	p.o.Log(e)
 }
 

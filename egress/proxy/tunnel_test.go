@@ -161,6 +161,45 @@ func TestTunnelTouchesNothing(t *testing.T) {
 	})
 }
 
+// A client that does not wait for the 200 loses nothing.
+func TestTunnelInOneWrite(t *testing.T) {
+	w := newWorld(t, tunnelled("a.example", 443))
+	first := append(clientHello(t, &tls.Config{ServerName: "a.example"}), bytes.Repeat([]byte("x"), 10_000)...)
+	p := w.tapped(len(first), []byte("answer"))
+	c, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = c.Write(append([]byte("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"), first...))
+	_ = closeWrite(c)
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != established+"answerafter" {
+		t.Errorf("%q %v", got, err)
+	}
+	if out := <-p.got; !bytes.Equal(out, first) {
+		t.Errorf("the upstream got %d bytes of %d", len(out), len(first))
+	}
+}
+
+// What cannot be reached is a failure, and not a denial, in the log too.
+func TestTunnelToNobody(t *testing.T) {
+	w := newWorld(t, tunnelled("a.example", 443))
+	if _, err := entriesOf["CONNECT"](w, "a.example"); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Error(err)
+	}
+	err := tls.Client(w.port(443), &tls.Config{ServerName: "a.example"}).Handshake()
+	if err == nil || !strings.Contains(err.Error(), "internal error") {
+		t.Error(err)
+	}
+	for _, n := range []int{1, 2} {
+		if e := w.entry(n); e.Verdict != VerdictFailed || e.Status != 502 || e.Rule == "" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 // A client that never says what it wants is given up.
 func TestTunnelSlowHello(t *testing.T) {
 	w := newWorldOf(t, func(o *Options) { o.HeaderTimeout = 300 * time.Millisecond }, tunnelled("a.example", 443))
