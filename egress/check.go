@@ -42,8 +42,8 @@ func (r *Route) check() error {
 	if r.Port < 1 || r.Port > 65535 {
 		return fmt.Errorf("port %d is not between 1 and 65535", r.Port)
 	}
-	if r.Tunnel {
-		return fmt.Errorf("tunnel is not supported yet")
+	if key := r.beyondTunnel(); r.Tunnel && key != "" {
+		return fmt.Errorf("%s cannot act in a tunnel, which is not looked into", key)
 	}
 	for _, m := range r.Matches {
 		for _, p := range m.Paths {
@@ -68,6 +68,23 @@ func (r *Route) check() error {
 		return nil
 	}
 	return r.Auth.check()
+}
+
+// beyondTunnel names a rule of the route that needs a request to be read.
+func (r *Route) beyondTunnel() string {
+	switch {
+	case r.Auth != nil:
+		return "auth"
+	case len(r.Matches) > 0:
+		return "matches"
+	case r.GitFetch:
+		return "git"
+	case r.MaxBody > 0:
+		return "max_body"
+	case r.DLP != nil:
+		return "dlp"
+	}
+	return ""
 }
 
 func (a *Auth) check() error {

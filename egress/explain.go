@@ -39,6 +39,9 @@ type Explanation struct {
 	Route  *Route `json:"-"`
 }
 
+// NotInspected is what people read about a tunnel.
+const NotInspected = "not inspected"
+
 // Text is the one sentence, and the lines to add, that people and agents read.
 func (e Explanation) Text() string {
 	text := e.Sentence()
@@ -51,7 +54,11 @@ func (e Explanation) Text() string {
 // Sentence is Text without the lines to add: what a log keeps.
 func (e Explanation) Sentence() string {
 	if e.Allowed {
-		return fmt.Sprintf("egress: %s is allowed by %s", e.what(), e.Rule)
+		text := fmt.Sprintf("egress: %s is allowed by %s", e.what(), e.Rule)
+		if e.Route != nil && e.Route.Tunnel {
+			text += ", " + NotInspected
+		}
+		return text
 	}
 	text := fmt.Sprintf("egress: %s is blocked: %s", e.what(), e.Reason)
 	if e.Rule != "" {
@@ -115,7 +122,9 @@ func parseTarget(method, rawURL string) (Target, error) {
 func Decide(routes []Route, t Target, now time.Time) Explanation {
 	e := Explanation{Method: t.Method, Host: t.Host, Port: t.Port, Path: t.Path, Status: http.StatusForbidden}
 	git := gitNone
-	if !t.Connect {
+	r := Find(routes, t.Host, t.Port, now)
+	tunnel := r != nil && r.Tunnel
+	if !t.Connect && !tunnel { // nobody sees what goes through a tunnel
 		git = gitUseOf(t.Path, t.RawQuery)
 	}
 	if git == gitPush {
@@ -124,7 +133,6 @@ func Decide(routes []Route, t Target, now time.Time) Explanation {
 		e.Add = "git:\n  remotes:\n    origin:\n      upstream: ssh://git@" + t.Host + "/OWNER/REPOSITORY.git"
 		return e
 	}
-	r := Find(routes, t.Host, t.Port, now)
 	if r == nil {
 		e.Reason = "no route for " + Authority(t.Host, t.Port, 0)
 		e.Add = e.lines(git == gitFetch, t.WebSocket)
@@ -134,6 +142,9 @@ func Decide(routes []Route, t Target, now time.Time) Explanation {
 	e.refuse(r, t, git)
 	if e.Reason == "" {
 		e.Allowed, e.Status, e.Reason = true, http.StatusOK, "allowed"
+		if tunnel {
+			e.Reason = "allowed, " + NotInspected
+		}
 	}
 	return e
 }
@@ -144,6 +155,12 @@ func (e *Explanation) refuse(r *Route, t Target, git gitUse) {
 		return
 	}
 	plain := t.Scheme == "http"
+	if r.Tunnel {
+		if plain {
+			e.Reason = "the route is a tunnel, which carries TLS only; use https"
+		}
+		return
+	}
 	verdict := r.Allows(t.Method, t.Path)
 	switch {
 	case strings.EqualFold(t.Method, http.MethodTrace) || strings.EqualFold(t.Method, "TRACK"):

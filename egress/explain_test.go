@@ -42,7 +42,7 @@ func TestCheckRoutes(t *testing.T) {
 	for name, routes := range map[string][]Route{
 		"upper case": {r("A.example", "m")}, "twice": {r("a.example", "m"), r("a.example", "m")}, "port": {{Host: "a.example"}},
 		"all": {r("*", "m")}, "inner star": {r("a.*.example", "m")}, "address wildcard": {r("*.1.2.3", "m")}, "local": {r(LocalHost, "m")},
-		"tunnel": {r("a.example", "m", func(r *Route) { r.Tunnel = true })}, "path": {r("a.example", "m", under("/a/../b"))},
+		"path":          {r("a.example", "m", under("/a/../b"))},
 		"network":       {r("a.example", "m", func(r *Route) { r.SSRFIPAllowlist = []string{"10.0.0.1"} })},
 		"scheme":        {auth(Auth{Scheme: "Digest", Slot: "S"})},
 		"slot":          {auth(Auth{Scheme: "raw"})},
@@ -57,6 +57,69 @@ func TestCheckRoutes(t *testing.T) {
 	}
 	if err := CheckRoutes([]Route{r("*.example", "m"), r("a.example", "m"), auth(Auth{Scheme: "Basic", Slot: "S"})}[:2]); err != nil {
 		t.Error(err)
+	}
+}
+
+// A tunnel is not looked into, so a rule that looks is a mistake.
+func TestTunnelExcludes(t *testing.T) {
+	tunnel := func(change func(*Route)) []Route {
+		r := Route{Host: "a.example", Port: 443, Tunnel: true, Source: "m"}
+		change(&r)
+		return []Route{r}
+	}
+	for want, change := range map[string]func(*Route){
+		"auth":     func(r *Route) { r.Auth = &Auth{Scheme: "raw", Slot: "S"} },
+		"matches":  func(r *Route) { r.Matches = []Match{{Methods: []string{"GET"}}} },
+		"git":      func(r *Route) { r.GitFetch = true },
+		"dlp":      func(r *Route) { r.DLP = &DLP{} },
+		"max_body": func(r *Route) { r.MaxBody = 1 },
+	} {
+		err := CheckRoutes(tunnel(change))
+		if err == nil || !strings.Contains(err.Error(), want+" cannot act in a tunnel") {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	for name, change := range map[string]func(*Route){
+		"alone":           func(*Route) {},
+		"ssrf":            func(r *Route) { r.SSRFIPAllowlist = []string{"10.0.0.0/8"} },
+		"tls_passthrough": func(r *Route) { r.TLSPassthrough = true },
+		"websocket":       func(r *Route) { r.WebSocket = true },
+	} {
+		if err := CheckRoutes(tunnel(change)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestExplainTunnel(t *testing.T) {
+	routes := []Route{{Host: "a.example", Port: 443, Tunnel: true, Source: "bottle dev.md:7"}, {Host: "b.example", Port: 80, Tunnel: true, Source: "m"}}
+	tests := []struct{ method, url, want string }{
+		{"GET", "https://a.example/x", "egress: GET a.example/x is allowed by bottle dev.md:7, not inspected"},
+		// What nobody sees nobody can refuse: to say otherwise would be a lie.
+		{"POST", "https://a.example/r.git/git-receive-pack", "egress: POST a.example/r.git/git-receive-pack is allowed by bottle dev.md:7, not inspected"},
+		{"GET", "wss://a.example/x", "egress: GET a.example/x is allowed by bottle dev.md:7, not inspected"},
+		{"GET", "http://b.example/", "egress: GET b.example:80/ is blocked: the route is a tunnel, which carries TLS only; use https (rule: m)"},
+		{"GET", "http://a.example:443/", "egress: GET a.example/ is blocked: the route is a tunnel, which carries TLS only; use https (rule: bottle dev.md:7)"},
+	}
+	for _, tt := range tests {
+		e := Explain(routes, tt.method, tt.url, now)
+		if diff := cmp.Diff(tt.want, e.Text()); diff != "" || e.Allowed && e.Reason != "allowed, not inspected" {
+			t.Errorf("%s: %q (-want +got):\n%s", tt.url, e.Reason, diff)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	over := Route{Host: "old.example", Port: 443, Expires: now}
+	routes := []Route{{Host: "a.example", Port: 8443}, {Host: "*.b.example", Port: 443}, {Host: "**.c.example", Port: 80}, over, {Host: "192.0.2.1", Port: 443}}
+	for host, want := range map[string]bool{
+		"a.example": true, "x.a.example": false, "b.example": false, "x.b.example": true, "x.y.b.example": false,
+		"c.example": false, "x.y.c.example": true, "old.example": false, "evil-b.example": false, "xb.example": false,
+		"a.example.evil.test": false, "": false,
+	} {
+		if Names(routes, host, now) != want {
+			t.Errorf("%s: %t", host, !want)
+		}
 	}
 }
 

@@ -25,6 +25,14 @@ func Find(routes []Route, host string, port int, now time.Time) *Route {
 	return best
 }
 
+// Names reports whether a route in force names a canonical host, at whatever
+// port: whether policy DNS knows it.
+func Names(routes []Route, host string, now time.Time) bool {
+	return slices.ContainsFunc(routes, func(r Route) bool {
+		return !r.Expired(now) && specificity(r.Host, host) > 0
+	})
+}
+
 // Expired reports whether the route has ended.
 func (r *Route) Expired(now time.Time) bool {
 	return !r.Expires.IsZero() && !now.Before(r.Expires)

@@ -107,6 +107,7 @@ func TestAnswer(t *testing.T) {
 		{"proxy", ask("egress", typeA, classIN), own},
 		{"git gate", ask("git-gate", typeA, classIN), own},
 		{"supervise", ask("supervise", typeA, classIN), own},
+		{"local pages", ask("_egress.local", typeA, classIN), &view{Answers: 1, Address: "127.0.0.53"}},
 		{"mixed case", ask("eGrESs", typeA, classIN), own},
 		{"any type", ask("egress", typeANY, classIN), own},
 		{"no AAAA", ask("egress", typeAAAA, classIN), empty},
@@ -150,6 +151,59 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// policy knows two names as a proxy with the routes api.example.org and
+// *.w.example would.
+func policy() Names {
+	return Policy(func(host string) bool {
+		label, ok := strings.CutSuffix(host, ".w.example")
+		return host == "api.example.org" || host == "127.0.0.1" || ok && !strings.Contains(label, ".")
+	})
+}
+
+// Attacks A1, A4, A6: what the policy names leads to the transparent ports, all
+// else nowhere, and no type but A says anything.
+func TestPolicy(t *testing.T) {
+	nx, empty := &view{Rcode: nxDomain}, &view{}
+	allowed := &view{Answers: 1, Address: "127.0.0.53"}
+	own := &view{Answers: 1, Address: "127.0.0.1"}
+	long := strings.Repeat("a", 63)
+	for name, tt := range map[string]struct {
+		query []byte
+		want  *view
+	}{
+		"own":               {ask("egress", typeA, classIN), own},
+		"local pages":       {ask("_egress.local", typeA, classIN), allowed},
+		"allowed":           {ask("api.example.org", typeA, classIN), allowed},
+		"allowed, any type": {ask("api.example.org", typeANY, classIN), allowed},
+		"mixed case":        {ask("API.Example.oRG", typeA, classIN), allowed},
+		"wildcard":          {ask("x.w.example", typeA, classIN), allowed},
+		"wildcard, long":    {ask(long+".w.example", typeA, classIN), allowed},
+		"no AAAA":           {ask("api.example.org", typeAAAA, classIN), empty},
+		"no HTTPS":          {ask("api.example.org", typeHTTPS, classIN), empty},
+		"no SVCB":           {ask("api.example.org", typeSVCB, classIN), empty},
+		"no TXT":            {ask("c2VjcmV0.w.example", typeTXT, classIN), empty},
+		"wildcard's suffix": {ask("w.example", typeA, classIN), nx},
+		"two labels":        {ask("a.b.w.example", typeA, classIN), nx},
+		"below":             {ask("x.api.example.org", typeA, classIN), nx},
+		"suffix trick":      {ask("api.example.org.evil.test", typeA, classIN), nx},
+		"search domain":     {ask("api.example.org.corp", typeA, classIN), nx},
+		"prefix trick":      {ask("evil-api.example.org", typeA, classIN), nx},
+		"NUL":               {ask("evil\x00.w.example", typeA, classIN), nx},
+		"dot in a label":    {append(header(0x0100, 1), append([]byte("\x03a.b\x01w\x07example"), 0, 0, 1, 0, 1)...), nx},
+		"space":             {ask("a b.w.example", typeA, classIN), nx},
+		"underscore":        {ask("a_b.w.example", typeA, classIN), nx},
+		"not ASCII":         {ask("b\xc3\xbc.w.example", typeA, classIN), nx},
+		"hyphen":            {ask("-a.w.example", typeA, classIN), nx},
+		"address":           {ask("127.0.0.1", typeA, classIN), nx},
+		"chaos":             {ask("api.example.org", typeA, classCH), &view{Rcode: refused}},
+		"transfer":          {ask("api.example.org", typeAXFR, classIN), &view{Rcode: refused}},
+	} {
+		if diff := cmp.Diff(tt.want, read(t, tt.query, policy().Answer(tt.query))); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
 func TestAnswerRepeatsTheQuestionAsAsked(t *testing.T) {
 	query := ask("eGrESs", typeA, classIN)
 	reply := Names(Own).Answer(query)
@@ -185,20 +239,21 @@ func TestNamesAreAskedInCanonicalForm(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(ask("egress", typeA, classIN))
 	f.Add(ask("x.example.org", typeAAAA, classIN))
+	f.Add(ask("x.w.example", typeA, classIN))
 	f.Add(append(header(0x0100, 1), 0xc0, 12, 0, 1, 0, 1))
 	f.Add(append(append(header(0x0100, 1, 0, 0, 1), question("egress", typeA, classIN)...), opt(0)...))
 	f.Fuzz(func(t *testing.T, query []byte) {
 		if len(query) > maxQuery {
 			return
 		}
-		reply := Names(Own).Answer(query)
+		reply := policy().Answer(query)
 		if reply == nil {
 			return
 		}
 		// 512 is what a client without EDNS takes by UDP: never larger.
 		if v := read(t, query, reply); len(reply) > 512 || v.Rcode == servFail {
 			t.Errorf("%d bytes, code %d for %x", len(reply), v.Rcode, query)
-		} else if v.Address != "" && v.Address != "127.0.0.1" {
+		} else if v.Address != "" && v.Address != "127.0.0.1" && v.Address != "127.0.0.53" {
 			t.Errorf("address %s for %x", v.Address, query)
 		}
 	})

@@ -11,9 +11,12 @@ import (
 
 // connInfo is what a handler knows of the connection that carries a request.
 type connInfo struct {
-	// host and port are the CONNECT target; empty on an explicit connection.
+	// host and port are the CONNECT target, or what a ClientHello on port 443
+	// named; empty where requests themselves name the place.
 	host string
 	port int
+	// plain is a connection to the transparent port 80.
+	plain bool
 	// guard is the one that net/http reads through; nil for HTTP/2.
 	guard *guard
 }

@@ -14,19 +14,22 @@ import (
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
-// connect answers a CONNECT and looks into the tunnel. The target is judged
-// here only as far as a tunnel to it can be of any use; each request in it is
-// decided about on its own.
+// connect answers a CONNECT and looks into the tunnel, or does not where the
+// route says so. The target is judged here only as far as a tunnel to it can be
+// of any use; each request in it is decided about on its own.
 func (p *Proxy) connect(g *guard, h *head) {
-	start := p.o.Now()
 	host, port, err := egress.SplitAuthority(h.target, 0)
 	if err != nil { // the guard has checked it
 		_ = g.Close()
 		return
 	}
-	e := Entry{Time: start, Host: host, Port: port, Method: h.method}
-	if d := p.judgeConnect(host, port, &e); d != nil {
-		p.refuseConnect(g, d, e)
+	t := &tunnel{p: p, host: host, port: port, entry: Entry{Time: p.o.Now(), Host: host, Port: port, Method: h.method}}
+	if d := t.judge(); d != nil {
+		p.refuseConnect(g, d, t.entry)
+		return
+	}
+	if t.route.Tunnel {
+		t.serveConnect(g)
 		return
 	}
 	g.takeOver()
@@ -35,40 +38,28 @@ func (p *Proxy) connect(g *guard, h *head) {
 		_ = g.Close()
 		return
 	}
-	sni := host // until a ClientHello says otherwise
-	t := tls.Server(g, p.tunnelTLS(host, &sni))
+	p.intercept(g, t)
+}
+
+// intercept speaks TLS for the host that a client asked for, and hands what is
+// inside to the server. Its caller has set a deadline.
+func (p *Proxy) intercept(g *guard, of *tunnel) {
+	sni := of.host // until a ClientHello says otherwise
+	t := tls.Server(g, p.tunnelTLS(of.host, &sni))
 	if err := t.HandshakeContext(context.Background()); err != nil {
-		p.refuseTLS(g, host, sni, err, e)
+		p.refuseTLS(g, of.host, sni, err, of.entry)
 		return
 	}
 	_ = g.SetDeadline(time.Time{})
-	info := &connInfo{host: host, port: port}
+	info := &connInfo{host: of.host, port: of.port}
 	if t.ConnectionState().NegotiatedProtocol == "h2" {
 		g.info = info
 		p.feed.push(t)
 		return
 	}
-	inner := newGuard(t, true)
+	inner := newGuard(t, inTunnel)
 	info.guard, inner.info = inner, info
 	p.feed.push(inner)
-}
-
-func (p *Proxy) judgeConnect(host string, port int, e *Entry) *denial {
-	l := p.live.Load()
-	if l == nil {
-		return notConfigured()
-	}
-	if host == egress.LocalHost {
-		return deny(http.StatusForbidden, "egress: "+egress.LocalHost+" is answered over plain http only")
-	}
-	x := egress.Decide(l.routes, egress.Target{
-		Method: http.MethodConnect, Scheme: "https", Host: host, Port: port, Connect: true,
-	}, p.o.Now())
-	e.Rule = x.Rule
-	if !x.Allowed {
-		return explained(x)
-	}
-	return nil
 }
 
 func (p *Proxy) refuseConnect(g *guard, d *denial, e Entry) {
@@ -83,7 +74,7 @@ func (p *Proxy) refuseConnect(g *guard, d *denial, e Entry) {
 // refuseTLS ends a tunnel whose client did not do TLS with the host that it
 // asked for (attacks B2, B5).
 func (p *Proxy) refuseTLS(g *guard, host, sni string, err error, e Entry) {
-	d := deny(http.StatusForbidden, "egress: the TLS handshake inside CONNECT failed")
+	d := deny(http.StatusForbidden, "egress: the TLS handshake with the client failed")
 	var notTLS tls.RecordHeaderError
 	switch {
 	case errors.As(err, &notTLS):

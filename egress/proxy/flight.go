@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ var errCut = errors.New("the policy no longer allows it")
 type flight struct {
 	target egress.Target
 	auth   egress.Auth // zero: none
+	tunnel bool
+	allow  []string // its route's ssrf_ip_allowlist
+	hop    string
 	cut    context.CancelCauseFunc
 	timer  *time.Timer
 }
@@ -29,7 +33,9 @@ type flights struct {
 // later policy forbids it (attack B8) or its route expires.
 func (p *Proxy) begin(ctx context.Context, l *live, t egress.Target, r *egress.Route) (context.Context, func()) {
 	ctx, cut := context.WithCancelCause(ctx)
-	f := &flight{target: t, auth: authOf(r), cut: cut}
+	f := &flight{
+		target: t, auth: authOf(r), tunnel: r.Tunnel, allow: r.SSRFIPAllowlist, hop: l.hop(), cut: cut,
+	}
 	if !r.Expires.IsZero() {
 		f.timer = time.AfterFunc(r.Expires.Sub(p.o.Now()), func() { cut(errCut) })
 	}
@@ -59,7 +65,15 @@ func (f *flight) forbidden(l *live, now time.Time) bool {
 		return true
 	}
 	e := egress.Decide(l.routes, f.target, now)
-	return !e.Allowed || authOf(e.Route) != f.auth
+	if !e.Allowed || authOf(e.Route) != f.auth || l.hop() != f.hop {
+		return true
+	}
+	// A tunnel lasts, and nobody decides again in it.
+	return f.tunnel && (!e.Route.Tunnel || !containsAll(e.Route.SSRFIPAllowlist, f.allow))
+}
+
+func containsAll(list, of []string) bool {
+	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(list, s) })
 }
 
 // authOf is what makes two auths of a host the same, whatever their slots.

@@ -59,6 +59,7 @@ func (x *exchange) rewrite(r *httputil.ProxyRequest) {
 	out.Trailer = nil // a login could ride in one
 	out.Header.Del("Trailer")
 	x.inject(out)
+	x.up.authorizeHop(out)
 }
 
 // failed turns an error of the transport into an answer. The error's own text
@@ -81,8 +82,11 @@ func (x *exchange) failure(err error) *denial {
 		large    *http.MaxBytesError
 		cert     *tls.CertificateVerificationError
 		timeout  net.Error
+		hop      *hopError
 	)
 	switch {
+	case errors.As(err, &hop):
+		return hop.denial(where)
 	case errors.As(err, &internal):
 		return x.internal(internal)
 	case errors.As(err, &large):

@@ -34,8 +34,8 @@ const (
 // of a connection. It reads whole heads and tracks the bounds of bodies.
 type guard struct {
 	net.Conn
-	tunnel bool
-	info   *connInfo
+	way  way
+	info *connInfo
 
 	mu    sync.Mutex // one Read at a time, and release
 	state guardState
@@ -53,7 +53,10 @@ type guard struct {
 	onHead  func(head) // for tests
 }
 
-func newGuard(c net.Conn, tunnel bool) *guard { return &guard{Conn: c, tunnel: tunnel} }
+func newGuard(c net.Conn, w way) *guard { return &guard{Conn: c, way: w} }
+
+// opened is a guard that has read something already and judges nothing.
+func opened(c net.Conn, read []byte) *guard { return &guard{Conn: c, state: open, in: read} }
 
 // reason says why the guard refused a head, or nil.
 func (g *guard) reason() error {
@@ -223,7 +226,7 @@ func (g *guard) judge() error {
 		g.refuse(errLongHead)
 		return nil
 	}
-	h, err := parseHead(g.in[:end], g.tunnel)
+	h, err := parseHead(g.in[:end], g.way)
 	if err == nil && h.method == "CONNECT" && g.first != nil {
 		err = errLateConnect
 	}

@@ -34,15 +34,15 @@ type seenRequest struct{ Method, Target, Host, Body string }
 
 // throughGuard returns what the guard let through, the heads that it saw, and
 // why it stopped.
-func throughGuard(input []byte, tunnel bool, step int) ([]byte, []head, error) {
-	out, heads, _, err := guarded(input, tunnel, step)
+func throughGuard(input []byte, w way, step int) ([]byte, []head, error) {
+	out, heads, _, err := guarded(input, w, step)
 	return out, heads, err
 }
 
 // guarded also says whether the last request is all there.
-func guarded(input []byte, tunnel bool, step int) ([]byte, []head, bool, error) {
+func guarded(input []byte, w way, step int) ([]byte, []head, bool, error) {
 	var heads []head
-	g := newGuard(&scripted{in: bytes.NewReader(input), step: step}, tunnel)
+	g := newGuard(&scripted{in: bytes.NewReader(input), step: step}, w)
 	g.onHead = func(h head) { heads = append(heads, h) }
 	out, err := io.ReadAll(g)
 	if g.reason() != nil {
@@ -146,7 +146,7 @@ func TestGuardRefuses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		for _, step := range []int{0, 1} {
-			_, _, err := throughGuard([]byte(tt.input), true, step)
+			_, _, err := throughGuard([]byte(tt.input), inTunnel, step)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s (step %d): got %v, want %q", name, step, err, tt.want)
 			}
@@ -172,7 +172,7 @@ func TestGuardExplicit(t *testing.T) {
 			"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n", "used already"},
 	}
 	for name, tt := range tests {
-		_, _, err := throughGuard([]byte(tt.input), false, 0)
+		_, _, err := throughGuard([]byte(tt.input), asProxy, 0)
 		if got := errText(err); !strings.Contains(got, tt.want) || (tt.want == "") != (err == nil) {
 			t.Errorf("%s: got %q, want %q", name, got, tt.want)
 		}
@@ -196,7 +196,7 @@ func TestGuardPassesAsSent(t *testing.T) {
 		{"GET", "https://a.example/c", "a.example", ""},
 	}
 	for _, step := range []int{0, 1, 7} {
-		out, _, err := throughGuard([]byte(input), true, step)
+		out, _, err := throughGuard([]byte(input), inTunnel, step)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestGuardPassesAsSent(t *testing.T) {
 
 func TestGuardHoldsAfterUpgrade(t *testing.T) {
 	early := strings.Repeat("x", 8192)
-	_, _, err := throughGuard([]byte("GET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\r\n"+early), true, 0)
+	_, _, err := throughGuard([]byte("GET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n\r\n"+early), inTunnel, 0)
 	if !errors.Is(err, errEarly) {
 		t.Errorf("got %v, want %v", err, errEarly)
 	}
@@ -229,11 +229,12 @@ func FuzzGuard(f *testing.F) {
 		"CONNECT a:1 HTTP/1.0\r\n\r\nxyz",
 		"GET / HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
 	} {
-		f.Add([]byte(s), true, uint8(0))
-		f.Add([]byte(s), false, uint8(1))
+		f.Add([]byte(s), uint8(inTunnel), uint8(0))
+		f.Add([]byte(s), uint8(asProxy), uint8(1))
+		f.Add([]byte(s), uint8(onPort80), uint8(2))
 	}
-	f.Fuzz(func(t *testing.T, input []byte, tunnel bool, step uint8) {
-		out, heads, whole, _ := guarded(input, tunnel, int(step))
+	f.Fuzz(func(t *testing.T, input []byte, entry, step uint8) {
+		out, heads, whole, _ := guarded(input, way(entry%3), int(step))
 		if !bytes.HasPrefix(input, out) {
 			t.Fatalf("changed the bytes: %q", out)
 		}

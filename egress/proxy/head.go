@@ -15,6 +15,15 @@ const (
 	maxTrailer = 2 << 10
 )
 
+// way is how a client came in, which decides what its requests look like.
+type way int
+
+const (
+	asProxy  way = iota // the explicit proxy: CONNECT, and absolute form
+	inTunnel            // inside of TLS: origin form
+	onPort80            // the transparent port: origin form
+)
+
 // head is what the guard has to know of one request head.
 type head struct {
 	method, target, host string
@@ -33,7 +42,7 @@ type headFields struct {
 // parseHead judges a whole request head, from its first byte to the empty
 // line. It is stricter than net/http, and than RFC 9112: whatever two parsers
 // are known to frame differently is an error (attack C1).
-func parseHead(raw []byte, tunnel bool) (head, error) {
+func parseHead(raw []byte, w way) (head, error) {
 	line, rest, _ := bytes.Cut(raw, crlf)
 	h, err := parseRequestLine(string(line))
 	if err != nil {
@@ -57,7 +66,7 @@ func parseHead(raw []byte, tunnel bool) (head, error) {
 	if err := h.frame(&f); err != nil {
 		return h, err
 	}
-	return h, h.address(&f, tunnel)
+	return h, h.address(&f, w)
 }
 
 func parseRequestLine(line string) (head, error) {
@@ -188,7 +197,7 @@ func forbiddenTrailer(name string) bool {
 }
 
 // address checks the target's form and that Host says the same (attack B9).
-func (h *head) address(f *headFields, tunnel bool) error {
+func (h *head) address(f *headFields, w way) error {
 	if len(f.host) > 1 {
 		return errors.New("repeated Host")
 	}
@@ -196,7 +205,7 @@ func (h *head) address(f *headFields, tunnel bool) error {
 		h.host = f.host[0]
 	}
 	if h.method == "CONNECT" {
-		return h.addressConnect(len(f.host) == 1, tunnel)
+		return h.addressConnect(len(f.host) == 1, w)
 	}
 	if len(f.host) == 0 {
 		return errors.New("no Host")
@@ -205,16 +214,16 @@ func (h *head) address(f *headFields, tunnel bool) error {
 	if err != nil {
 		return errors.New("bad request target")
 	}
+	scheme, standard := "http", 80
+	if w == inTunnel {
+		scheme, standard = "https", 443
+	}
 	if strings.HasPrefix(h.target, "/") {
-		if !tunnel {
+		if w == asProxy {
 			return errors.New("this is a proxy: the request target must be an absolute URL")
 		}
-		_, _, err := egress.SplitAuthority(h.host, 443)
+		_, _, err := egress.SplitAuthority(h.host, standard)
 		return err
-	}
-	scheme, standard := "http", 80
-	if tunnel {
-		scheme, standard = "https", 443
 	}
 	if u.Scheme != scheme || u.User != nil || u.Opaque != "" {
 		return errors.New("the request target must be a plain " + scheme + " URL; https needs CONNECT")
@@ -235,9 +244,12 @@ func (h *head) address(f *headFields, tunnel bool) error {
 
 // addressConnect lets an HTTP/1.0 CONNECT go without Host: Python before 3.12
 // sends it so, and the target alone names the destination.
-func (h *head) addressConnect(hasHost, tunnel bool) error {
-	if tunnel {
+func (h *head) addressConnect(hasHost bool, w way) error {
+	switch w {
+	case inTunnel:
 		return errors.New("CONNECT inside a tunnel")
+	case onPort80:
+		return errors.New("CONNECT to port 80, which is not the proxy's")
 	}
 	if h.length > 0 || h.chunked || h.upgrade {
 		return errors.New("CONNECT with a body")

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -26,6 +28,9 @@ type upstream struct {
 	header, headerValue, query string
 	redact                     *redactor
 	allow                      []netip.Prefix
+	// dial reaches "host:port" under the rules of the route.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	hop  *Hop // nil: straight out
 }
 
 func (p *Proxy) bind(policy *Policy) *live {
@@ -37,9 +42,10 @@ func (p *Proxy) bind(policy *Policy) *live {
 		routes:    policy.routes,
 		upstreams: make(map[*egress.Route]*upstream, len(policy.routes)),
 	}
+	line := policy.cleaner()
 	for i := range l.routes {
 		r := &l.routes[i]
-		u := p.upstream(policy, r)
+		u := p.upstream(policy, r, line)
 		if r.Auth != nil {
 			u.credential(r.Auth, policy.values[r.Auth.Slot])
 		}
@@ -48,17 +54,21 @@ func (p *Proxy) bind(policy *Policy) *live {
 	return l
 }
 
-func (p *Proxy) upstream(policy *Policy, r *egress.Route) *upstream {
+func (p *Proxy) upstream(policy *Policy, r *egress.Route, line func(string) string) *upstream {
 	u := &upstream{}
 	for _, s := range r.SSRFIPAllowlist {
 		if prefix, err := netip.ParsePrefix(s); err == nil {
 			u.allow = append(u.allow, prefix.Masked())
 		}
 	}
-	d := &dialer{resolver: p.o.Resolver, dial: p.o.Dial, allow: u.allow}
+	straight := &dialer{resolver: p.o.Resolver, dial: p.o.Dial, allow: u.allow}
+	u.dial = straight.DialContext
+	if u.hop = policy.hop; u.hop != nil {
+		u.dial = p.throughHop(policy, u.allow, line)
+	}
 	u.transport = &http.Transport{
 		Proxy:                  nil, // never that of the environment
-		DialContext:            d.DialContext,
+		DialContext:            u.dial,
 		TLSClientConfig:        &tls.Config{RootCAs: policy.roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // never ask for an encoding that the client did not
@@ -69,6 +79,10 @@ func (p *Proxy) upstream(policy *Policy, r *egress.Route) *upstream {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+	}
+	if u.hop != nil {
+		u.transport.Proxy = plainByHop
+		u.transport.TLSClientConfig = u.hop.trust(u.transport.TLSClientConfig, r.Host)
 	}
 	return u
 }
@@ -88,6 +102,25 @@ func (u *upstream) credential(a *egress.Auth, value string) {
 		u.headerValue = a.Scheme + " " + value
 	}
 	u.redact = newRedactor(value, u.headerValue)
+}
+
+// checkHost refuses a host by its name alone, before anything is set up for it.
+func (u *upstream) checkHost(host string) error {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return checkAddr(host, addr, u.allow)
+	}
+	if u.hop != nil && localName(host) {
+		return &addressError{host: host, never: true}
+	}
+	return nil
+}
+
+// hop identifies the way that requests of the policy take.
+func (l *live) hop() string {
+	if h := l.policy.hop; h != nil {
+		return h.Name + " " + h.Address
+	}
+	return ""
 }
 
 // retire lets requests under way finish and keeps no connection after them.

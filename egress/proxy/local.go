@@ -19,6 +19,7 @@ type localRoute struct {
 	TLSPassthrough bool           `json:"tls_passthrough,omitempty"`
 	GitFetch       bool           `json:"git_fetch,omitempty"`
 	WebSocket      bool           `json:"websocket,omitempty"`
+	Tunnel         bool           `json:"tunnel,omitempty"`
 	MaxBody        int64          `json:"max_body,omitempty"`
 	Expires        time.Time      `json:"expires,omitzero"`
 	Source         string         `json:"source"`
@@ -53,7 +54,7 @@ func (x *exchange) local() *denial {
 func localView(r *egress.Route) localRoute {
 	v := localRoute{
 		Host: r.Host, Port: r.Port, Matches: r.Matches, TLSPassthrough: r.TLSPassthrough, GitFetch: r.GitFetch,
-		WebSocket: r.WebSocket, MaxBody: r.MaxBody, Expires: r.Expires, Source: egress.BaseSource(r.Source),
+		WebSocket: r.WebSocket, Tunnel: r.Tunnel, MaxBody: r.MaxBody, Expires: r.Expires, Source: egress.BaseSource(r.Source),
 	}
 	if r.Auth != nil {
 		v.Auth = "yes"

@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Verdicts of an Entry.
 const (
@@ -32,6 +35,9 @@ const maxLogged = 1024
 
 func (e *Entry) denied(d *denial, received int64, now time.Time) {
 	e.Verdict, e.Status, e.Reason, e.Received = VerdictDenied, d.status, short(d.reason), received
+	if d.status >= http.StatusInternalServerError { // it was allowed
+		e.Verdict = VerdictFailed
+	}
 	e.Millis = millis(now.Sub(e.Time))
 }
 

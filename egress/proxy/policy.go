@@ -48,6 +48,11 @@ func NewPolicy(doc egress.Document) (*Policy, error) {
 		}
 		p.roots = pool
 	}
+	var err error
+	p.hop, err = hopOf(doc)
+	if err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

@@ -34,6 +34,9 @@ type Options struct {
 	// HeaderTimeout bounds the first head and the TLS handshake, IdleTimeout
 	// the wait for the next request.
 	HeaderTimeout, IdleTimeout time.Duration
+	// TunnelTimeout ends a tunnel that is not looked into once nothing went
+	// through it for so long.
+	TunnelTimeout time.Duration
 }
 
 // Proxy serves connections that it is handed. It passes nothing until it has
@@ -105,6 +108,9 @@ func (o *Options) setDefaults() {
 	if o.IdleTimeout <= 0 {
 		o.IdleTimeout = 3 * time.Minute
 	}
+	if o.TunnelTimeout <= 0 {
+		o.TunnelTimeout = time.Hour
+	}
 }
 
 // SetPolicy swaps the policy; nil passes nothing. Requests under way that the
@@ -144,7 +150,7 @@ func (p *Proxy) ServeProxy(conn net.Conn) {
 	if !ok {
 		return
 	}
-	g := newGuard(bound, false)
+	g := newGuard(bound, asProxy)
 	_ = bound.SetReadDeadline(time.Now().Add(p.o.HeaderTimeout))
 	h, err := g.peek()
 	_ = bound.SetReadDeadline(time.Time{})

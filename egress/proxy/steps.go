@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -136,8 +135,11 @@ func (x *exchange) identify() *denial {
 	x.entry.Path = short(t.Path)
 	authority, standard := x.r.URL.Host, 80
 	t.Scheme = "http"
-	if x.conn.host != "" {
+	switch {
+	case x.conn.host != "":
 		t.Scheme, authority, standard = "https", x.r.Host, 443
+	case x.conn.plain:
+		authority = x.r.Host
 	}
 	host, port, err := egress.SplitAuthority(authority, standard)
 	if err != nil {
@@ -163,7 +165,9 @@ func (x *exchange) identify() *denial {
 	case x.conn.host != "" && (host != x.conn.host || port != x.conn.port):
 		return deny(http.StatusForbidden, "egress: the request is for "+egress.Authority(host, port, 0)+
 			", and its tunnel was opened to "+egress.Authority(x.conn.host, x.conn.port, 0))
-	case x.conn.host == "" && x.r.URL.Scheme != "http":
+	case x.conn.plain && port != 80:
+		return deny(http.StatusForbidden, "egress: the request is for "+egress.Authority(host, port, 0)+", and it came to port 80")
+	case x.conn.host == "" && x.r.URL.Scheme != "http" && (!x.conn.plain || x.r.URL.Scheme != ""):
 		return deny(http.StatusBadRequest, "egress: malformed request: https needs CONNECT")
 	case x.conn.host == "" && host == egress.LocalHost && port == 80:
 		x.entry.Verdict, x.done = VerdictLocal, true
@@ -184,6 +188,10 @@ func (x *exchange) decide() *denial {
 	x.entry.Rule = x.verdict.Rule
 	if !x.verdict.Allowed {
 		return explained(x.verdict)
+	}
+	if x.verdict.Route.Tunnel { // it was none when this connection began
+		x.w.Header().Set("Connection", "close")
+		return deny(http.StatusForbidden, "egress: the route is now a tunnel, which is not looked into: connect again")
 	}
 	x.up = x.live.upstreams[x.verdict.Route]
 	if limit := x.verdict.Route.MaxBody; limit > 0 {
@@ -219,11 +227,7 @@ func (x *exchange) tooLarge() *denial {
 // resolved where it is dialled, so that the address that was checked is the
 // one that is used.
 func (x *exchange) address() *denial {
-	addr, err := netip.ParseAddr(x.target.Host)
-	if err != nil {
-		return nil
-	}
-	if err := checkAddr(x.target.Host, addr, x.up.allow); err != nil {
+	if err := x.up.checkHost(x.target.Host); err != nil {
 		return x.internal(err)
 	}
 	return nil

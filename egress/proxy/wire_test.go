@@ -128,18 +128,22 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
-// FuzzProxy throws bytes at the proxy: an upstream sees no request that was
+// FuzzProxy throws bytes at the proxy and at the transparent port 80: an upstream sees no request that was
 // not decided about, and none that the only rule does not cover.
 func FuzzProxy(f *testing.F) {
 	ok := "GET http://a.example/ok HTTP/1.1\r\nHost: a.example\r\n\r\n"
+	origin := "GET /ok HTTP/1.1\r\nHost: a.example\r\n\r\n"
 	for _, s := range []string{
+		origin, origin + ok, "POST /ok/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello" + origin,
+		"GET /ok HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n\r\n", "GET //a.example/ok HTTP/1.0\r\nHost: a.example:80\r\n\r\n",
 		ok, ok + ok,
 		"POST http://a.example/ok/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello" + ok,
 		"POST http://a.example/ok HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + ok,
 		"GET http://a.example/no HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" + ok,
 		"CONNECT a.example:80 HTTP/1.1\r\nHost: a.example\r\n\r\n" + ok,
 	} {
-		f.Add([]byte(s))
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
 	}
 	// What the upstream saw less what was decided about, by request, over all
 	// inputs: a cut request may reach the upstream while the next input runs.
@@ -172,9 +176,13 @@ func FuzzProxy(f *testing.F) {
 		f.Fatal(err)
 	}
 	p.SetPolicy(policy)
-	f.Fuzz(func(t *testing.T, input []byte) {
+	f.Fuzz(func(t *testing.T, input []byte, transparent bool) {
 		a, b := net.Pipe()
-		go p.ServeProxy(b)
+		if transparent {
+			go p.ServePlain(b)
+		} else {
+			go p.ServeProxy(b)
+		}
 		_ = a.SetDeadline(time.Now().Add(200 * time.Millisecond))
 		go a.Write(input) //nolint:errcheck // the proxy may hang up
 		_, _ = io.Copy(io.Discard, &untilQuiet{a})

@@ -45,13 +45,21 @@ type world struct {
 
 func newWorld(t *testing.T, routes ...egress.Route) *world {
 	t.Helper()
+	return newWorldOf(t, func(*Options) {}, routes...)
+}
+
+// newWorldOf changes the proxy's options.
+func newWorldOf(t *testing.T, change func(*Options), routes ...egress.Route) *world {
+	t.Helper()
 	ca, err := LoadOrCreateCA(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, roots: x509.NewCertPool(), names: map[string][]string{}, servers: map[string]string{}}
 	w.roots.AppendCertsFromPEM(ca.CertPEM())
-	w.proxy, err = New(Options{CA: ca, Resolver: w, Dial: w.dial, Log: w.log})
+	o := Options{CA: ca, Resolver: w, Dial: w.dial, Log: w.log}
+	change(&o)
+	w.proxy, err = New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type dispatch struct {
 }
 
 func newDispatch(s *state) *dispatch {
-	return &dispatch{configured: s.configured, proxy: s.proxy, names: dns.Own, timeout: prefaceTimeout}
+	return &dispatch{configured: s.configured, proxy: s.proxy, names: dns.Policy(s.proxy.Covers), timeout: prefaceTimeout}
 }
 
 func (d *dispatch) serve(conn *net.UnixConn) {
@@ -46,15 +46,26 @@ func (d *dispatch) serve(conn *net.UnixConn) {
 	case egress.ServiceDNS:
 		d.names.ServeConn(conn)
 	case egress.ServiceProxy:
-		if !d.configured() {
-			refuse(conn, "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host")
-			return
+		d.proceed(conn, d.proxy.ServeConn)
+	case egress.ServiceHTTP:
+		d.proceed(conn, d.proxy.ServePlain)
+	case egress.ServiceTLS:
+		if d.configured() { // a client of it could not read a reason
+			d.proxy.ServeTLS(conn)
 		}
-		d.proxy.ServeConn(conn)
-	case egress.ServiceHTTP, egress.ServiceGit, egress.ServiceMCP:
+	case egress.ServiceGit, egress.ServiceMCP:
 		refuse(conn, "the "+service+" service is not available in this version of bb")
 	}
-	// tls, whose client could not read a reason, and unknown words: closed.
+	// Unknown words: closed.
+}
+
+// proceed hands over a client that speaks HTTP, or tells it why not.
+func (d *dispatch) proceed(conn *net.UnixConn, serve func(*net.UnixConn)) {
+	if !d.configured() {
+		refuse(conn, "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host")
+		return
+	}
+	serve(conn)
 }
 
 // readPreface reads the first line byte by byte, so that nothing behind it is

@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 	const missing = " service is not available in this version of bb"
 	for service, want := range map[string]string{
 		egress.ServiceProxy: "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
-		egress.ServiceHTTP:  "egress: the http" + missing,
+		egress.ServiceHTTP:  "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
 		egress.ServiceGit:   "egress: the git" + missing,
 		egress.ServiceMCP:   "egress: the mcp" + missing,
 	} {
@@ -71,10 +71,40 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestDNSThroughTheDoor(t *testing.T) {
+// Each service has its own way in, and gets every byte behind the preface.
+func TestServices(t *testing.T) {
 	r := start(t, nil)
+	ask := func(service string) string {
+		conn := dialUnix(t, r.opts.DoorSocket)
+		_, _ = io.WriteString(conn, egress.Preface(service)+"hello")
+		_ = conn.CloseWrite()
+		got, _ := io.ReadAll(conn)
+		return string(got)
+	}
+	if got := ask(egress.ServiceTLS); got != "" {
+		t.Errorf("without a policy port 443 says %q", got)
+	}
+	if _, err := r.ctl(t, CommandApply, document(nil)); err != nil {
+		t.Fatal(err)
+	}
+	for service, want := range map[string]string{
+		egress.ServiceProxy: "hello", egress.ServiceTLS: "tls:hello", egress.ServiceHTTP: "plain:hello",
+	} {
+		if got := ask(service); got != want {
+			t.Errorf("%s: %q, want %q", service, got, want)
+		}
+	}
+}
+
+// lookup asks the door for the address of a name; "" where it has none.
+func lookup(t *testing.T, r *running, name string) string {
+	t.Helper()
 	conn := dialUnix(t, r.opts.DoorSocket)
-	query := "\xbe\xef\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06egress\x00\x00\x01\x00\x01"
+	query := "\xbe\xef\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+	for label := range strings.SplitSeq(name, ".") {
+		query += string(rune(len(label))) + label
+	}
+	query += "\x00\x00\x01\x00\x01"
 	framed := string(binary.BigEndian.AppendUint16(nil, uint16(len(query)))) + query
 	if _, err := io.WriteString(conn, egress.Preface(egress.ServiceDNS)+framed); err != nil {
 		t.Fatal(err)
@@ -84,8 +114,40 @@ func TestDNSThroughTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	reply := make([]byte, binary.BigEndian.Uint16(size))
-	if _, err := io.ReadFull(conn, reply); err != nil || !strings.HasSuffix(string(reply), "\x7f\x00\x00\x01") {
-		t.Errorf("%x, %v; want an answer of 127.0.0.1", reply, err)
+	if _, err := io.ReadFull(conn, reply); err != nil {
+		t.Fatal(err)
+	}
+	if reply[7] == 0 {
+		return ""
+	}
+	return net.IP(reply[len(reply)-4:]).String()
+}
+
+// Policy DNS follows the document in force.
+func TestDNSThroughTheDoor(t *testing.T) {
+	r := start(t, nil)
+	names := func() []string {
+		var out []string
+		for _, name := range []string{"egress", "api.example.org", "x.api.example.org", "example.org", "api.example.com"} {
+			out = append(out, lookup(t, r, name))
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"127.0.0.1", "", "", "", ""}, names()); diff != "" {
+		t.Errorf("before a policy (-want +got)\n%s", diff)
+	}
+	if _, err := r.ctl(t, CommandApply, document(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"127.0.0.1", "127.0.0.53", "", "", ""}, names()); diff != "" {
+		t.Errorf("with a policy (-want +got)\n%s", diff)
+	}
+	wild := func(d *egress.Document) { d.Routes[0].Host = "*.example.org" }
+	if _, err := r.ctl(t, CommandApply, document(wild)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"127.0.0.1", "127.0.0.53", "", "", ""}, names()); diff != "" {
+		t.Errorf("with a wildcard (-want +got)\n%s", diff)
 	}
 }
 

@@ -36,6 +36,20 @@ func (f *fakeProxy) ServeConn(conn *net.UnixConn) {
 	_, _ = io.Copy(conn, conn)
 }
 
+func (f *fakeProxy) ServeTLS(conn *net.UnixConn) {
+	_, _ = io.WriteString(conn, "tls:")
+	f.ServeConn(conn)
+}
+
+func (f *fakeProxy) ServePlain(conn *net.UnixConn) {
+	_, _ = io.WriteString(conn, "plain:")
+	f.ServeConn(conn)
+}
+
+func (f *fakeProxy) Covers(host string) bool {
+	return egress.Names(f.last().Routes, host, time.Now())
+}
+
 func (f *fakeProxy) Swap(doc egress.Document) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -44,8 +44,13 @@ type Options struct {
 
 // Proxy is what the sidecar needs of the intercepting proxy.
 type Proxy interface {
-	// ServeConn serves one client connection and returns at its end.
+	// ServeConn serves one client of the explicit proxy, ServeTLS one of the
+	// transparent port 443 and ServePlain one of 80. Each returns at its end.
 	ServeConn(conn *net.UnixConn)
+	ServeTLS(conn *net.UnixConn)
+	ServePlain(conn *net.UnixConn)
+	// Covers reports whether the policy in force names a host.
+	Covers(host string) bool
 	// Swap puts a document in force from the next request on, whole, or
 	// returns an error and changes nothing. Every token carries its value.
 	Swap(doc egress.Document) error

@@ -34,11 +34,15 @@ func openProxy(opts Options, log func(entry any)) (Proxy, error) {
 	return wired{p, ca}, nil
 }
 
-// ServeConn blocks until the connection is closed: the proxy hands most of them
-// on and returns, while the door counts a connection for as long as it lives.
-func (w wired) ServeConn(conn *net.UnixConn) {
+func (w wired) ServeConn(conn *net.UnixConn)  { untilClosed(conn, w.ServeProxy) }
+func (w wired) ServeTLS(conn *net.UnixConn)   { untilClosed(conn, w.Proxy.ServeTLS) }
+func (w wired) ServePlain(conn *net.UnixConn) { untilClosed(conn, w.Proxy.ServePlain) }
+
+// untilClosed blocks until the connection is closed: the proxy hands most of
+// them on and returns, while the door counts a connection as long as it lives.
+func untilClosed(conn *net.UnixConn, serve func(net.Conn)) {
 	c := &closing{UnixConn: conn, closed: make(chan struct{})}
-	w.ServeProxy(c)
+	serve(c)
 	<-c.closed
 }
 

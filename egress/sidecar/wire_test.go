@@ -78,3 +78,45 @@ func TestRealProxyKeepsAndReturnsItsPlaces(t *testing.T) {
 		}
 	}
 }
+
+// The transparent ports are the same proxy behind the same door: they deny,
+// log, count and give back.
+func TestRealProxyOnTransparentPorts(t *testing.T) {
+	r := start(t, func(o *Options) {
+		realProxy(o)
+		o.MaxConns = 1
+	})
+	if _, err := r.ctl(t, CommandApply, document(nil)); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(service, input string) string {
+		t.Helper()
+		for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
+			conn := dialUnix(t, r.opts.DoorSocket)
+			_, _ = io.WriteString(conn, egress.Preface(service)+input)
+			got, err := io.ReadAll(conn)
+			if len(got) > 0 || time.Now().After(end) { // the place of the one before may not be free yet
+				if err != nil {
+					t.Logf("%s: %v", service, err)
+				}
+				return string(got)
+			}
+		}
+	}
+	plain := "GET / HTTP/1.1\r\nHost: denied.example\r\nConnection: close\r\n\r\n"
+	if got := ask(egress.ServiceHTTP, plain); !strings.HasPrefix(got, "HTTP/1.1 403 ") || !strings.Contains(got, "no route for denied.example:80") {
+		t.Errorf("http: %q", got)
+	}
+	if got := ask(egress.ServiceTLS, plain); !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "use https") {
+		t.Errorf("tls: %q", got)
+	}
+	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) { // a line follows its answer
+		log, err := r.ctl(t, CommandLog, nil)
+		if err == nil && strings.Contains(string(log.Data), `"denied.example"`) && strings.Contains(string(log.Data), `"TLS"`) {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("log %s, %v", log.Data, err)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func (f *file) decodeRoute(n *node) egress.Route {
 		r.DLP = f.dlp(dlp)
 	}
 	if r.Tunnel {
-		for _, key := range []string{"auth", "path_allowlist", "matches", "git", "dlp"} {
+		for _, key := range []string{"auth", "path_allowlist", "matches", "git", "dlp", "max_body"} {
 			if other := n.get(key); other != nil {
 				f.failKey(other, "remove it or the tunnel", "%s cannot act in a tunnel, which bb does not look into", other.path)
 			}

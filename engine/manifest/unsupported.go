@@ -13,7 +13,6 @@ var unsupported = []struct {
 }{
 	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
 	{"egress.pipelock", (*node).isTrue},
-	{"egress.routes.*.tunnel", (*node).isTrue},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"resources.disk", present},

@@ -207,7 +207,7 @@ func TestExplainTunnel(t *testing.T) {
 		t.Fatal(problems)
 	}
 	one.Specs[0].Gate.Pipelock = true
-	want := "egress: GET a.example/x is allowed by bottle dev.md:4\n" +
+	want := "egress: GET a.example/x is allowed by bottle dev.md:4, not inspected\n" +
 		"  rule     /h/dev.md:4\n  auth     none; the agent's own account\n" +
 		"  hits     not inspected: bb sees the name of the host, and nothing of the request\n  through  pipelock\n"
 	if got := explain(x, one.Specs[0], "GET", "https://a.example/x", time.Now()); got.lines() != want || got.Hits != nil || !got.Tunnel {
