@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -90,7 +91,10 @@ func (d *Driver) awaitState(ctx context.Context, id, name, since string) error {
 // spoken. A few lines are read: tail counts standard error too.
 func (d *Driver) lastState(ctx context.Context, id, name string) (*egress.StateLine, error) {
 	logs, err := d.engine.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, Tail: "8"})
-	if err != nil {
+	switch {
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+		return nil, nil // removed since it was listed, or being removed
+	case err != nil:
 		return nil, d.wrap(err, "sidecar %s", name)
 	}
 	defer logs.Close()
