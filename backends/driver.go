@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -57,8 +58,13 @@ type Driver interface {
 	// Logs copies the agent's or the sidecar's output to w.
 	Logs(ctx context.Context, id spec.ID, r LogRequest, w io.Writer) error
 	// Control sends one command to the sidecar's control socket and returns
-	// its reply line: "get", "log", "ca".
+	// its reply line: "get", "ca".
 	Control(ctx context.Context, id spec.ID, command string) ([]byte, error)
+	// AccessLog copies the sidecar's access log to w: one egress.Reply, whose
+	// data is an egress.LogSpan, and then lines, as egress.LogRequest has it.
+	// It returns at the log's end, or following, when ctx ends (without an
+	// error) or the sidecar does. It never holds the log in memory.
+	AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest, w io.Writer) error
 
 	// Sessions counts the commands that run in the agent for somebody: attach,
 	// exec, run. An agent that is not there or does not run has none.

@@ -59,6 +59,7 @@ func Run(t *testing.T, maker Maker) {
 		{"an altered agent is reported and repaired", alteredAgent},
 		{"an altered sidecar is reported and repaired", alteredSidecar},
 		{"sessions are counted while they run", sessions},
+		{"the access log is streamed", accessLog},
 		{"commands run in the bottle", commands},
 	}
 	for _, tt := range tests {
