@@ -49,6 +49,7 @@ type sidecarCmd struct {
 		Follow  bool   `help:"log: go on until standard input ends."`
 		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
 	} `cmd:"" help:"Send one command to a running sidecar."`
+	Relay struct{} `cmd:"" help:"Be the way of one image build to a parent proxy."`
 }
 
 // inside runs the commands that exist only in containers and machines.
@@ -81,6 +82,8 @@ func (a *app) inside(ctx context.Context, command string) error {
 			Instance: os.Getenv("BB_INSTANCE"), Build: Version,
 			Stdout: a.stdout, Stderr: a.stderr,
 		})
+	case "sidecar relay":
+		return sidecar.Relay(ctx, egress.RelayAddress, a.stdin, a.stdout, a.stderr)
 	case "sidecar ctl <command>":
 		o := a.g.Sidecar.Ctl
 		if o.Command == sidecar.CommandLog {
