@@ -31,7 +31,7 @@ func BuildProxyOf(s *spec.Spec, secrets spec.Secrets) *BuildProxy {
 }
 
 // String never shows the credentials.
-func (p *BuildProxy) String() string { return p.URL }
+func (p BuildProxy) String() string { return p.URL }
 
 // GoString never shows the credentials.
-func (p *BuildProxy) GoString() string { return p.URL }
+func (p BuildProxy) GoString() string { return p.URL }

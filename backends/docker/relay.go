@@ -78,7 +78,7 @@ func proxyArgs(to string) map[string]string {
 
 func (d *Driver) relay(ctx context.Context, via *backends.BuildProxy, outer string) (way buildWay, err error) {
 	request, err := json.Marshal(egress.RelayRequest{
-		URL: via.URL, Credentials: via.Credentials, Roots: via.Roots + string(d.opts.BuildCA),
+		URL: via.URL, Credentials: via.Credentials, Roots: via.Roots + "\n" + string(d.opts.BuildCA),
 	})
 	if err != nil {
 		return way, diag.Errorf("the request for a relay cannot be encoded")

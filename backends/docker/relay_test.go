@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -103,7 +104,7 @@ RUN bash -c '! timeout 3 bash -c "exec 3<>/dev/tcp/192.0.2.1/80"' && useradd -m 
 
 func TestBuildThroughParent(t *testing.T) {
 	c := raw(t)
-	const login = "user:pass-9f3c:w%rd"
+	const login = "user:pass-Zq9x:w%rd"
 	encoded := base64.StdEncoding.EncodeToString([]byte(login))
 	for name, tt := range map[string]struct {
 		wants, has string
@@ -168,7 +169,7 @@ func TestBuildThroughParent(t *testing.T) {
 				t.Errorf("positive control: events hold no relay: %.500s", heard)
 			}
 			for what, text := range map[string]string{"output and image": told, "containers": seen, "events": heard} {
-				if strings.Contains(text, "9f3c") || strings.Contains(text, encoded) {
+				if strings.Contains(text, "Zq9x") || strings.Contains(text, encoded) {
 					t.Errorf("%s hold the login", what)
 				}
 			}
@@ -194,8 +195,8 @@ func TestRelayEndsWithItsClient(t *testing.T) {
 	noRelay(t, c, d)
 	way.close() // and again is no harm
 
-	if _, err := d.relay(t.Context(), &backends.BuildProxy{URL: "http://192.0.2.1", Credentials: "a:9f3c"}, ""); err == nil ||
-		!strings.Contains(err.Error(), "a parent proxy is http://HOST:PORT") || strings.Contains(err.Error(), "9f3c") {
+	if _, err := d.relay(t.Context(), &backends.BuildProxy{URL: "http://192.0.2.1", Credentials: "a:Zq9x"}, ""); err == nil ||
+		!strings.Contains(err.Error(), "a parent proxy is http://HOST:PORT") || strings.Contains(err.Error(), "Zq9x") {
 		t.Errorf("no port: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -317,7 +318,7 @@ func engineEvents(t *testing.T, c *client.Client, since time.Time) string {
 		case m := <-messages:
 			_ = json.NewEncoder(&all).Encode(m)
 		case err := <-errs:
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				t.Fatal(err)
 			}
 			return all.String()

@@ -103,7 +103,7 @@ func newRelay(q egress.RelayRequest, note func(string, ...any)) (*relay, error) 
 			note("%s", text)
 		}
 	}
-	if q.Roots != "" {
+	if strings.TrimSpace(q.Roots) != "" {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
 			pool = x509.NewCertPool()
