@@ -98,13 +98,12 @@ func TestFollowAcrossRotation(t *testing.T) {
 	r := start(t, nil)
 	x := r.read(t, egress.LogRequest{Follow: true})
 	pad := strings.Repeat("x", 10<<10)
-	const n = 3000 // 30 MB: the log holds 8
+	const n = 3000                    // 30 MB: the log holds 8
+	ahead := make(chan struct{}, 200) // 2 MB: whoever follows keeps up
 	go func() {
 		for i := range n {
+			ahead <- struct{}{}
 			r.log(map[string]any{"n": i, "pad": pad})
-			if i%100 == 99 {
-				time.Sleep(5 * time.Millisecond) // as fast as one who follows can be
-			}
 		}
 	}()
 	for i := range n {
@@ -114,6 +113,7 @@ func TestFollowAcrossRotation(t *testing.T) {
 		if want := fmt.Sprintf(`{"n":%d,`, i); !strings.HasPrefix(x.lines.Text(), want) {
 			t.Fatalf("want %s, got %.80s", want, x.lines.Text())
 		}
+		<-ahead
 	}
 	var size int64
 	files, err := filepath.Glob(filepath.Join(r.opts.CADir, logDirName, "*"))
