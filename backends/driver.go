@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -30,8 +31,9 @@ type Driver interface {
 	Observe(ctx context.Context, q plan.Query) (plan.World, error)
 
 	// Prepare makes what all instances share: binary, sidecar image, network.
-	Prepare(ctx context.Context) error
-	EnsureImage(ctx context.Context, s *spec.Spec) error
+	// Builds go through via; nil means as the engine and this process do.
+	Prepare(ctx context.Context, via *BuildProxy) error
+	EnsureImage(ctx context.Context, s *spec.Spec, via *BuildProxy) error
 	// CreateSidecar creates and starts the sidecar, unconfigured: it passes
 	// nothing. A sidecar of ours that does not fit is replaced; its CA stays.
 	CreateSidecar(ctx context.Context, s *spec.Spec) error
@@ -57,8 +59,13 @@ type Driver interface {
 	// Logs copies the agent's or the sidecar's output to w.
 	Logs(ctx context.Context, id spec.ID, r LogRequest, w io.Writer) error
 	// Control sends one command to the sidecar's control socket and returns
-	// its reply line: "get", "log", "ca".
+	// its reply line: "get", "ca".
 	Control(ctx context.Context, id spec.ID, command string) ([]byte, error)
+	// AccessLog copies the sidecar's access log to w: one egress.Reply, whose
+	// data is an egress.LogSpan, and then lines, as egress.LogRequest has it.
+	// It returns at the log's end, or following, when ctx ends (without an
+	// error) or the sidecar does. It never holds the log in memory.
+	AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest, w io.Writer) error
 
 	// Sessions counts the commands that run in the agent for somebody: attach,
 	// exec, run. An agent that is not there or does not run has none.
@@ -119,13 +126,14 @@ type LogRequest struct {
 	Tail    int // 0 means all
 }
 
-// Do performs one node of a plan on its driver.
+// Do performs one node of a plan on its driver. Builds go through the parent
+// proxy of the node's spec; a node that prepares may have one for that alone.
 func Do(ctx context.Context, d Driver, n plan.Node, secrets spec.Secrets) error {
 	switch n.Op {
 	case plan.OpPrepare:
-		return d.Prepare(ctx)
+		return d.Prepare(ctx, BuildProxyOf(n.Spec, secrets))
 	case plan.OpEnsureImage:
-		return d.EnsureImage(ctx, n.Spec)
+		return d.EnsureImage(ctx, n.Spec, BuildProxyOf(n.Spec, secrets))
 	case plan.OpCreateSidecar:
 		return d.CreateSidecar(ctx, n.Spec)
 	case plan.OpStartSidecar:

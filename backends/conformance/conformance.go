@@ -59,6 +59,7 @@ func Run(t *testing.T, maker Maker) {
 		{"an altered agent is reported and repaired", alteredAgent},
 		{"an altered sidecar is reported and repaired", alteredSidecar},
 		{"sessions are counted while they run", sessions},
+		{"the access log is streamed", accessLog},
 		{"commands run in the bottle", commands},
 	}
 	for _, tt := range tests {
@@ -86,8 +87,8 @@ type step struct {
 func (s *suite) steps(t *testing.T) []step {
 	ctx := t.Context()
 	return []step{
-		{"prepare", func() error { return s.d.Prepare(ctx) }},
-		{"ensure image", func() error { return s.d.EnsureImage(ctx, s.Spec) }},
+		{"prepare", func() error { return s.d.Prepare(ctx, nil) }},
+		{"ensure image", func() error { return s.d.EnsureImage(ctx, s.Spec, nil) }},
 		{"create sidecar", func() error { return s.d.CreateSidecar(ctx, s.Spec) }},
 		{"configure", func() error {
 			return s.d.Configure(ctx, s.Spec, s.Secrets, []string{spec.PartEgress})

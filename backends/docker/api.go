@@ -23,6 +23,7 @@ type engineAPI interface {
 	ServerVersion(context.Context) (types.Version, error)
 	DistributionInspect(ctx context.Context, image, encodedRegistryAuth string) (registry.DistributionInspect, error)
 
+	ContainerAttach(context.Context, string, container.AttachOptions) (types.HijackedResponse, error)
 	ContainerCreate(context.Context, *container.Config, *container.HostConfig,
 		*network.NetworkingConfig, *ocispec.Platform, string) (container.CreateResponse, error)
 	ContainerInspect(context.Context, string) (container.InspectResponse, error)

@@ -24,8 +24,8 @@ func bringUp(t *testing.T, d *Driver, s *spec.Spec) {
 		name string
 		do   func() error
 	}{
-		{"prepare", func() error { return d.Prepare(ctx) }},
-		{"ensure image", func() error { return d.EnsureImage(ctx, s) }},
+		{"prepare", func() error { return d.Prepare(ctx, nil) }},
+		{"ensure image", func() error { return d.EnsureImage(ctx, s, nil) }},
 		{"create sidecar", func() error { return d.CreateSidecar(ctx, s) }},
 		{"configure", func() error { return d.Configure(ctx, s, secrets, parts[:1]) }},
 		{"create agent", func() error { return d.CreateAgent(ctx, s) }},

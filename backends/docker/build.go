@@ -14,6 +14,7 @@ import (
 
 	"github.com/docker/docker/api/types/build"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -34,15 +35,20 @@ const buildCAName = ".bb-build-ca.crt"
 const shownLines = 20
 
 // build runs one build with the classic builder, which every engine has.
-func (d *Driver) build(ctx context.Context, j buildJob) error {
+func (d *Driver) build(ctx context.Context, j buildJob, via *backends.BuildProxy) error {
 	name := cmp.Or(j.name, "Dockerfile")
 	logf(d.opts.Log, "building %s", j.tag)
+	way, err := d.buildWay(ctx, via)
+	if err != nil {
+		return err
+	}
+	defer way.close()
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(d.writeContext(w, name, j)) }()
 	res, err := d.engine.ImageBuild(ctx, r, build.ImageBuildOptions{
 		Version: build.BuilderV1, Tags: []string{j.tag}, Dockerfile: name,
-		Remove: true, ForceRemove: true, BuildArgs: buildArgs(j.base, os.Getenv),
-		Labels: d.imageLabels(j.tag),
+		Remove: true, ForceRemove: true, BuildArgs: buildArgs(j.base, way.args, os.Getenv),
+		Labels: d.imageLabels(j.tag), NetworkMode: way.network,
 	})
 	output := &tail{limit: shownLines}
 	if err == nil {
@@ -64,6 +70,9 @@ func (d *Driver) build(ctx context.Context, j buildJob) error {
 	text := fmt.Sprintf("build %s: %s", j.tag, tidy(err.Error()))
 	if said := output.String(); said != "" {
 		text += "; the build's last lines:\n" + said
+	}
+	if said := way.said(); said != "" {
+		text += "\nand the relay to the parent proxy:\n" + said
 	}
 	return diag.Errorf("%s", text)
 }
@@ -96,12 +105,17 @@ func (d *Driver) writeContext(w io.Writer, name string, j buildJob) error {
 	return t.Close()
 }
 
-// buildArgs are the base and the proxy that the host uses itself; proxy
-// arguments are known to the builder and stay out of the image.
-func buildArgs(base string, getenv func(string) string) map[string]*string {
+// buildArgs are the base and a proxy: that of the way, or the one that the host
+// uses itself. Proxy arguments are known to the builder and stay out of the
+// image.
+func buildArgs(base string, way map[string]string, getenv func(string) string) map[string]*string {
 	args := map[string]*string{"BASE": &base}
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
-		if v := getenv(name); v != "" {
+		v := getenv(name)
+		if way != nil {
+			v = way[name]
+		}
+		if v != "" {
 			args[name] = &v
 		}
 	}

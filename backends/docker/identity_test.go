@@ -28,7 +28,7 @@ func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o contain
 // bringUpWithGit uses the sidecar's image, which has git, as a base.
 func bringUpWithGit(t *testing.T, d *Driver, s *spec.Spec) {
 	t.Helper()
-	if err := d.Prepare(t.Context()); err != nil {
+	if err := d.Prepare(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	withGit, err := d.sidecarImage(t.Context())

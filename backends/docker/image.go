@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -88,7 +89,7 @@ func (d *Driver) resolveBuild(ctx context.Context, s *spec.Spec, j buildJob, con
 
 // EnsureImage builds or pulls the image unless it is there. Bottles that share
 // an image share the work.
-func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec) error {
+func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.BuildProxy) error {
 	if s.Image.Ref != "" {
 		_, err := d.ensureImageID(ctx, s.Image.Ref)
 		return err
@@ -99,7 +100,7 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 		if r.needs == "" {
-			return d.ensureBuilt(ctx, r)
+			return d.ensureBuilt(ctx, r, via)
 		}
 		if _, err := d.ensureImageID(ctx, r.needs); err != nil {
 			return err
@@ -107,7 +108,7 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec) error {
 	}
 }
 
-func (d *Driver) ensureBuilt(ctx context.Context, r resolved) error {
+func (d *Driver) ensureBuilt(ctx context.Context, r resolved, via *backends.BuildProxy) error {
 	if r.id != "" {
 		return nil
 	}
@@ -119,7 +120,7 @@ func (d *Driver) ensureBuilt(ctx context.Context, r resolved) error {
 	if id, _, err := d.builtID(ctx, r.job.tag); err != nil || id != "" {
 		return err
 	}
-	return d.build(ctx, r.job)
+	return d.build(ctx, r.job, via)
 }
 
 // builtID returns the image that bb, of any owner, built for a tag, "" without

@@ -59,7 +59,7 @@ func TestDockerfile(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 { // all that share an image share the work
 		wg.Go(func() {
-			if err := d.EnsureImage(t.Context(), s); err != nil {
+			if err := d.EnsureImage(t.Context(), s, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -91,12 +91,12 @@ func TestDockerfile(t *testing.T) {
 func TestImageErrors(t *testing.T) {
 	d := newDriver(t)
 	s := newSpec(t, d)
-	if err := d.Prepare(t.Context()); err != nil {
+	if err := d.Prepare(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	ensure := func(i spec.Image) error {
 		s.Image = i
-		return d.EnsureImage(t.Context(), s)
+		return d.EnsureImage(t.Context(), s, nil)
 	}
 	failing := "ARG BASE\nFROM ${BASE}\nRUN for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do echo line $i; done; echo boom; exit 7\n"
 	err := ensure(spec.Image{Name: "bbtest-fail", Recipe: failing})
@@ -114,7 +114,7 @@ func TestImageErrors(t *testing.T) {
 	}
 
 	s.Image = spec.Image{Name: "base", Ref: DefaultBaseImage}
-	if err := d.EnsureImage(t.Context(), s); err != nil {
+	if err := d.EnsureImage(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.CreateSidecar(t.Context(), s); err != nil {

@@ -49,7 +49,7 @@ func FuzzBuildInput(f *testing.F) {
 			d.opts.BuildCA = []byte("certificate")
 		}
 		got := buildInput(t, d, buildJob{dockerfile: text, base: base})
-		args := buildArgs(base, func(string) string { return proxy })
+		args := buildArgs(base, nil, func(string) string { return proxy })
 		if *args["BASE"] != base {
 			t.Errorf("BASE is %q", *args["BASE"])
 		}

@@ -124,13 +124,13 @@ func TestOrphansOfLists(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	d := newDriver(t)
 	c, ctx := raw(t), t.Context()
-	if err := d.Prepare(ctx); err != nil {
+	if err := d.Prepare(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
 	prefix := "bb-bbtest-o" + randomHex(t, 3)
 	build := func(d *Driver, tag string) {
 		t.Helper()
-		err := d.build(ctx, buildJob{tag: tag, dockerfile: "ARG BASE\nFROM ${BASE}\nENV A=" + randomHex(t, 4) + "\n", base: DefaultBaseImage})
+		err := d.build(ctx, buildJob{tag: tag, dockerfile: "ARG BASE\nFROM ${BASE}\nENV A=" + randomHex(t, 4) + "\n", base: DefaultBaseImage}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -24,7 +25,7 @@ const sidecarRepository = "bb-sidecar"
 var sidecarRecipe string
 
 // Prepare makes what all bottles share. The caller holds the user's lock.
-func (d *Driver) Prepare(ctx context.Context) error {
+func (d *Driver) Prepare(ctx context.Context, via *backends.BuildProxy) error {
 	b, err := d.binaryID()
 	if err != nil {
 		return err
@@ -35,12 +36,12 @@ func (d *Driver) Prepare(ctx context.Context) error {
 	}
 	return d.together(
 		func() error { return d.ensureBinary(ctx, b) },
-		func() error { return d.ensureSidecarImage(ctx, base, b) },
+		func() error { return d.ensureSidecarImage(ctx, base, b, via) },
 		func() error { return d.ensureNetwork(ctx) },
 	)
 }
 
-func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary) error {
+func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary, via *backends.BuildProxy) error {
 	tag := sidecarTag(base, b)
 	unlock, err := d.builds.lock(ctx, tag)
 	if err != nil {
@@ -58,7 +59,7 @@ func (d *Driver) ensureSidecarImage(ctx context.Context, base string, b binary) 
 	return d.build(ctx, buildJob{
 		tag: tag, dockerfile: sidecarRecipe, base: d.opts.BaseImage,
 		files: func(t *tar.Writer) error { return addFile(t, "bb", 0o755, f) },
-	})
+	}, via)
 }
 
 func sidecarTag(base string, b binary) string {

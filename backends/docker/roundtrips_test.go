@@ -86,10 +86,10 @@ func TestRoundTrips(t *testing.T) {
 	s := newSpec(t, d)
 	secrets := newSecrets(d, s)
 	ctx := t.Context()
-	if err := d.Prepare(ctx); err != nil {
+	if err := d.Prepare(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.EnsureImage(ctx, s); err != nil {
+	if err := d.EnsureImage(ctx, s, nil); err != nil {
 		t.Fatal(err)
 	}
 	f := newFarEngine(t, 200*time.Millisecond)
@@ -110,8 +110,8 @@ func TestRoundTrips(t *testing.T) {
 	}{
 		{"check", 2, func() error { return far.Check(ctx) }},
 		{"observe", 7, observe},
-		{"prepare", 5, func() error { return far.Prepare(ctx) }},
-		{"image", 2, func() error { return far.EnsureImage(ctx, s) }},
+		{"prepare", 5, func() error { return far.Prepare(ctx, nil) }},
+		{"image", 2, func() error { return far.EnsureImage(ctx, s, nil) }},
 		{"create sidecar", 9, func() error { return far.CreateSidecar(ctx, s) }},
 		{"configure", 4, func() error { return far.Configure(ctx, s, secrets, nil) }},
 		{"create agent", 9, func() error { return far.CreateAgent(ctx, s) }},

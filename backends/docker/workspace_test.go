@@ -72,7 +72,7 @@ func TestCopyCutShort(t *testing.T) {
 	s.Fixed.Workspace = spec.Workspace{Mode: "copy", Path: dir, GuestPath: spec.Workdir}
 
 	real := d.engine
-	if err := d.Prepare(t.Context()); err != nil { // its own large upload
+	if err := d.Prepare(t.Context(), nil); err != nil { // its own large upload
 		t.Fatal(err)
 	}
 	d.engine = cutShort{real}
@@ -97,8 +97,8 @@ func tryUp(t *testing.T, d *Driver, s *spec.Spec) error {
 	t.Helper()
 	secrets := newSecrets(d, s)
 	for _, step := range []func() error{
-		func() error { return d.Prepare(t.Context()) },
-		func() error { return d.EnsureImage(t.Context(), s) },
+		func() error { return d.Prepare(t.Context(), nil) },
+		func() error { return d.EnsureImage(t.Context(), s, nil) },
 		func() error { return d.CreateSidecar(t.Context(), s) },
 		func() error { return d.Configure(t.Context(), s, secrets, nil) },
 		func() error { return d.CreateAgent(t.Context(), s) },

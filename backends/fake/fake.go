@@ -57,7 +57,7 @@ func imageRef(s *spec.Spec) string {
 }
 
 // Prepare makes the shared network.
-func (d *Driver) Prepare(context.Context) error {
+func (d *Driver) Prepare(context.Context, *backends.BuildProxy) error {
 	return d.update(func(w *File) error {
 		if err := w.fault("prepare", ""); err != nil {
 			return err
@@ -70,7 +70,7 @@ func (d *Driver) Prepare(context.Context) error {
 }
 
 // EnsureImage records the image.
-func (d *Driver) EnsureImage(_ context.Context, s *spec.Spec) error {
+func (d *Driver) EnsureImage(_ context.Context, s *spec.Spec, _ *backends.BuildProxy) error {
 	return d.update(func(w *File) error {
 		if err := w.fault("ensure_image", s.ID.String()); err != nil {
 			return err

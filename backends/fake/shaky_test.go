@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -72,12 +73,12 @@ func (s shaky) looks(what string, f func() error) error {
 	})
 }
 
-func (s shaky) Prepare(ctx context.Context) error {
-	return s.call("prepare", func() error { return s.Driver.Prepare(ctx) })
+func (s shaky) Prepare(ctx context.Context, via *backends.BuildProxy) error {
+	return s.call("prepare", func() error { return s.Driver.Prepare(ctx, via) })
 }
 
-func (s shaky) EnsureImage(ctx context.Context, x *spec.Spec) error {
-	return s.call("ensure_image", func() error { return s.Driver.EnsureImage(ctx, x) })
+func (s shaky) EnsureImage(ctx context.Context, x *spec.Spec, via *backends.BuildProxy) error {
+	return s.call("ensure_image", func() error { return s.Driver.EnsureImage(ctx, x, via) })
 }
 
 func (s shaky) CreateSidecar(ctx context.Context, x *spec.Spec) error {

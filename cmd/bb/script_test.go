@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -73,6 +74,7 @@ func runScripts(t *testing.T, dir, backend string) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
+			"mklog":  mklog,
 			"mkroot": mkroot,
 			"schema": schema,
 		},
@@ -115,4 +117,32 @@ func mkroot(ts *testscript.TestScript, neg bool, args []string) {
 	b, err := json.Marshal(world)
 	ts.Check(err)
 	ts.Check(os.WriteFile(file, b, 0o600))
+}
+
+// mklog makes lines the access log of every sidecar of a fake world: mklog WORLD
+// FILE. Without FILE the sidecars stop.
+func mklog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: mklog WORLD [FILE]")
+	}
+	file := ts.MkAbs(args[0])
+	var world map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &world))
+	for name, c := range world["containers"].(map[string]any) {
+		if !strings.HasSuffix(name, "_s") {
+			continue
+		}
+		sidecar := c.(map[string]any)
+		if sidecar["running"] = len(args) > 1; len(args) > 1 {
+			var lines []json.RawMessage
+			for line := range strings.Lines(ts.ReadFile(args[1])) {
+				lines = append(lines, json.RawMessage(line))
+			}
+			sidecar["access"] = lines
+		}
+	}
+	b, err := json.Marshal(world)
+	ts.Check(err)
+	ts.Check(os.WriteFile(file+".new", b, 0o600))
+	ts.Check(os.Rename(file+".new", file))
 }

@@ -18,6 +18,7 @@ const (
 // error text of another machine, so that no secret can be in it.
 type Entry struct {
 	Time     time.Time `json:"time"`
+	Instance string    `json:"instance,omitempty"`
 	Host     string    `json:"host,omitempty"`
 	Port     int       `json:"port,omitempty"`
 	Method   string    `json:"method"`

@@ -23,29 +23,44 @@ const (
 	controlTimeout = 30 * time.Second
 )
 
-// controller answers one command a connection with one reply line.
+// controller answers one command a connection with one reply line; after that
+// of log come the lines.
 type controller struct {
-	state  *state
-	access *ring
+	state   *state
+	access  *store
+	readers chan struct{}
+}
+
+func newController(s *state, access *store) *controller {
+	return &controller{state: s, access: access, readers: make(chan struct{}, maxReaders)}
 }
 
 func (c *controller) serve(conn *net.UnixConn) {
 	if conn.SetDeadline(time.Now().Add(controlTimeout)) != nil || checkPeer(conn) != nil {
 		return
 	}
-	reply := c.answer(conn)
-	data, err := json.Marshal(reply)
+	command, err := readPreface(conn)
+	if err != nil {
+		reply(conn, failed(errors.New("no command")))
+		return
+	}
+	if command == CommandLog {
+		c.stream(conn)
+		return
+	}
+	reply(conn, c.answer(command, conn))
+}
+
+func reply(conn io.Writer, r egress.Reply) bool {
+	data, err := json.Marshal(r)
 	if err != nil {
 		data = []byte(`{"ok":false,"error":"reply cannot be encoded"}`)
 	}
-	_, _ = conn.Write(append(data, '\n'))
+	_, err = conn.Write(append(data, '\n'))
+	return err == nil
 }
 
-func (c *controller) answer(conn io.Reader) egress.Reply {
-	command, err := readPreface(conn)
-	if err != nil {
-		return failed(errors.New("no command"))
-	}
+func (c *controller) answer(command string, conn io.Reader) egress.Reply {
 	switch command {
 	case CommandApply:
 		data, err := io.ReadAll(io.LimitReader(conn, maxDocument+1))
@@ -60,8 +75,6 @@ func (c *controller) answer(conn io.Reader) egress.Reply {
 		return egress.Reply{OK: true, Document: c.state.document()}
 	case CommandCA:
 		return withData(string(c.state.proxy.CertPEM()))
-	case CommandLog:
-		return withData(c.access.lines())
 	}
 	return failed(errors.New("unknown command"))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// maxReply bounds a reply: the whole log, escaped, and room to spare.
-const maxReply = 4 * maxLog
+// maxReply bounds a reply: a whole document, and room to spare.
+const maxReply = 4 * maxDocument
 
 // Ctl sends one command to the sidecar behind socket, with the document from
 // stdin for apply, and prints the reply line. It returns an error when the
@@ -25,7 +25,7 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 	if err := harden(); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{CommandApply, CommandGet, CommandCA, CommandLog}, command) {
+	if !slices.Contains([]string{CommandApply, CommandGet, CommandCA}, command) {
 		return fmt.Errorf("unknown control command %q (apply, get, ca or log)", command)
 	}
 	var payload []byte
@@ -42,6 +42,10 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 	if err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
+	return printReply(line, stdout)
+}
+
+func printReply(line []byte, stdout io.Writer) error {
 	if _, err := stdout.Write(line); err != nil {
 		return err
 	}
@@ -55,22 +59,85 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 	return nil
 }
 
+// CtlLog prints the reply line of the command log and the lines after it. One
+// that follows ends when stdin does: with whoever holds its other end.
+func CtlLog(ctx context.Context, socket string, r egress.LogRequest, stdin io.Reader, stdout io.Writer) error {
+	if err := harden(); err != nil {
+		return err
+	}
+	request, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn, hangUp, err := dialControl(ctx, socket)
+	if err != nil {
+		return fmt.Errorf("sidecar control: %w", err)
+	}
+	defer hangUp()
+	if _, err := fmt.Fprintf(conn, "bb1 %s\n%s\n", CommandLog, request); err != nil {
+		return fmt.Errorf("sidecar control: %w", err)
+	}
+	if r.Follow {
+		go func() {
+			_, _ = io.Copy(io.Discard, stdin)
+			cancel()
+		}()
+	}
+	in := bufio.NewReader(conn)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("sidecar control: no reply (too many talk to it at once?): %w", err)
+	}
+	if err := printReply(line, stdout); err != nil {
+		return err
+	}
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(stdout, in)
+		copied <- err
+	}()
+	select {
+	case err := <-copied:
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	case <-ctx.Done():
+		return nil // who reads no more may not take what is left either
+	}
+}
+
+// dialControl connects to a sidecar of the same user until ctx ends.
+func dialControl(ctx context.Context, socket string) (*net.UnixConn, func(), error) {
+	var dialer net.Dialer
+	dialed, err := dialer.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := dialed.(*net.UnixConn)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	hangUp := func() { stop(); _ = conn.Close() }
+	if err := checkPeer(conn); err != nil {
+		hangUp()
+		return nil, nil, err
+	}
+	return conn, hangUp, nil
+}
+
 // exchange returns the reply line.
 func exchange(ctx context.Context, socket, command string, payload []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
-	var dialer net.Dialer
-	dialed, err := dialer.DialContext(ctx, "unix", socket)
+	conn, hangUp, err := dialControl(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
-	conn := dialed.(*net.UnixConn)
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	if err := checkPeer(conn); err != nil {
-		return nil, err
-	}
+	defer hangUp()
 	_, sendErr := conn.Write(append([]byte("bb1 "+command+"\n"), payload...))
 	if sendErr == nil {
 		sendErr = conn.CloseWrite()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -30,8 +31,20 @@ type dispatch struct {
 	timeout    time.Duration // for the preface; shorter in tests
 }
 
-func newDispatch(s *state) *dispatch {
-	return &dispatch{configured: s.configured, proxy: s.proxy, names: dns.Policy(s.proxy.Covers), timeout: prefaceTimeout}
+// newDispatch takes what is told of names that are denied.
+func newDispatch(s *state, denied func(name string)) *dispatch {
+	return &dispatch{configured: s.configured, proxy: s.proxy, names: noted(dns.Policy(s.proxy.Covers), denied), timeout: prefaceTimeout}
+}
+
+// noted tells of every name that names does not know.
+func noted(names dns.Names, denied func(name string)) dns.Names {
+	return func(name string) (netip.Addr, bool) {
+		addr, ok := names(name)
+		if !ok {
+			denied(name)
+		}
+		return addr, ok
+	}
 }
 
 func (d *dispatch) serve(conn *net.UnixConn) {

@@ -75,14 +75,19 @@ func Run(ctx context.Context, opts Options) error {
 	if err := os.MkdirAll(opts.CADir, 0o700); err != nil {
 		return err
 	}
-	access := newRing(maxLog)
-	held := &vault{}
-	proxy, err := opts.newProxy(opts, func(entry any) { access.add(entry, held.secrets()) })
+	note := noter(opts.Stderr)
+	state := &state{opts: opts, vault: &vault{}}
+	kept := openStore(directory(filepath.Join(opts.CADir, logDirName)), maxLogFile, func(err error) {
+		note("the access log stays in memory, the latest of it only: %v", err)
+	})
+	access := newJournal(kept, state.instance, state.vault.secrets)
+	defer access.close()
+	proxy, err := opts.newProxy(opts, access.add)
 	if err != nil {
 		return err
 	}
 	defer proxy.Close()
-	state := &state{opts: opts, proxy: proxy, vault: held}
+	state.proxy = proxy
 	control, err := listen(opts.ControlSocket, 0o600)
 	if err != nil {
 		return err
@@ -97,9 +102,8 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 
-	note := noter(opts.Stderr)
-	doors := &server{name: "door", note: note, limit: opts.MaxConns, handle: newDispatch(state).serve}
-	controls := &server{name: "control", note: note, limit: maxControls, handle: (&controller{state, access}).serve}
+	doors := &server{name: "door", note: note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
+	controls := &server{name: "control", note: note, limit: maxControls + maxReaders, handle: newController(state, kept).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

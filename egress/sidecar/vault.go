@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,8 +20,9 @@ import (
 const minSecret = 8
 
 var (
-	slotName   = regexp.MustCompile(`^EGRESS_TOKEN_[0-9]{1,4}$`)
-	digestForm = regexp.MustCompile(`^[0-9A-Za-z:+/=_.-]{1,128}$`)
+	slotName    = regexp.MustCompile(`^EGRESS_TOKEN_[0-9]{1,4}$`)
+	escapedByte = regexp.MustCompile(`%[0-9A-F]{2}`)
+	digestForm  = regexp.MustCompile(`^[0-9A-Za-z:+/=_.-]{1,128}$`)
 )
 
 // secret is one token value with the digest by which the host knows it.
@@ -93,25 +96,37 @@ func resolveOne(token egress.Token, held map[string]string) (secret, error) {
 	return secret{value, token.Keep}, nil
 }
 
-// forms returns how a value may stand in text or JSON.
+// forms returns how a value may stand in text, JSON or a URL.
 func (s secret) forms() [][]byte {
-	forms := [][]byte{[]byte(s.value)}
-	if quoted, err := json.Marshal(s.value); err == nil {
-		forms = append(forms, quoted[1:len(quoted)-1])
+	texts := []string{s.value}
+	for _, escape := range []func(string) string{url.PathEscape, url.QueryEscape} {
+		upper := escape(s.value)
+		texts = append(texts, upper, escapedByte.ReplaceAllStringFunc(upper, strings.ToLower))
+	}
+	var forms [][]byte
+	for _, text := range texts {
+		forms = append(forms, []byte(text))
+		if quoted, err := json.Marshal(text); err == nil {
+			forms = append(forms, quoted[1:len(quoted)-1])
+		}
+	}
+	slices.SortFunc(forms, bytes.Compare)
+	return slices.CompactFunc(forms, bytes.Equal)
+}
+
+// needles are the forms of all values that are looked for.
+func needles(slots map[string]secret) (forms [][]byte) {
+	for _, s := range slots {
+		if len(s.value) >= minSecret {
+			forms = append(forms, s.forms()...)
+		}
 	}
 	return forms
 }
 
 // leaks tells whether text holds one of the values.
 func leaks(text []byte, slots map[string]secret) bool {
-	for _, s := range slots {
-		for _, form := range s.forms() {
-			if len(s.value) >= minSecret && bytes.Contains(text, form) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(needles(slots), func(form []byte) bool { return bytes.Contains(text, form) })
 }
 
 // quotes is leaks for an error's text, where even a short value counts: the
@@ -126,15 +141,18 @@ func quotes(text string, slots map[string]secret) bool {
 	return false
 }
 
-// scrub replaces the values in one encoded log line, should any occur.
-func scrub(line []byte, slots map[string]secret) []byte {
-	if !leaks(line, slots) {
-		return line
-	}
-	for _, s := range slots {
-		for _, form := range s.forms() {
+// scrub replaces needles in one encoded log line, should any occur. A line that
+// is no JSON afterwards is dropped: a value had the form of a line's own parts.
+func scrub(line []byte, needles [][]byte) []byte {
+	found := false
+	for _, form := range needles {
+		if bytes.Contains(line, form) {
+			found = true
 			line = bytes.ReplaceAll(line, form, []byte("[redacted]"))
 		}
+	}
+	if found && !json.Valid(line) {
+		return []byte(`{"error":"entry holds a value of the vault"}`)
 	}
 	return line
 }

@@ -32,9 +32,8 @@ func TestRealProxyDeniesAndLogs(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusForbidden || !strings.Contains(string(body), `"egress: `) {
 		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
-	log, err := r.ctl(t, CommandLog, nil)
-	if err != nil || !strings.Contains(string(log.Data), "denied.example") {
-		t.Errorf("log %s, %v", log.Data, err)
+	if line := r.lines(t, 1)[0]; !strings.Contains(line, `"instance":"bb-dev-0a1b2c","host":"denied.example"`) {
+		t.Errorf("log %s", line)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	RoleBinary  = "binary"
 	RoleNetwork = "network"
 	RoleImage   = "image"
+	RoleRelay   = "relay"
 )
 
 // IdentityLabels are the labels that every resource of an instance carries.

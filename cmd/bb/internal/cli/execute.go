@@ -78,7 +78,8 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 		on = view.JSONProgress(p.app.stdout)
 	}
 	do := func(ctx context.Context, n plan.Node) error {
-		return p.do(ctx, n, secrets[n.Instance])
+		n, of := p.builder(n)
+		return p.do(ctx, n, secrets[of])
 	}
 	r, failed := apply.Run(ctx, p.plan, do, apply.Options{
 		Parallel: o.parallel, Stop: stop, On: on, KeepFailed: o.keepFailed,
@@ -117,6 +118,24 @@ func (p *planning) reportFailures(failed error, r apply.Result) {
 			fmt.Fprintf(p.app.stderr, "%s: skipped\n", c.ID)
 		}
 	}
+}
+
+// builder gives a node that builds for several bottles the spec of one that has
+// a parent proxy: where builds need it, all do. It returns whose secrets count.
+func (p *planning) builder(n plan.Node) (plan.Node, spec.ID) {
+	if n.Op != plan.OpPrepare && n.Op != plan.OpEnsureImage || n.Spec != nil && n.Spec.Live.Parent != nil {
+		return n, n.Instance
+	}
+	for _, c := range p.plan.Changes {
+		if c.Spec == nil || c.Spec.Live.Parent == nil || c.Spec.Backend != n.Backend || c.Action == plan.Blocked {
+			continue
+		}
+		if n.Op == plan.OpPrepare || n.Spec.Image == c.Spec.Image {
+			n.Spec = c.Spec
+			return n, c.ID
+		}
+	}
+	return n, n.Instance
 }
 
 // do performs one node. What all scopes share is made under a lock of the

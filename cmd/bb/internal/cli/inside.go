@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/door"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/egress/sidecar"
@@ -45,7 +46,10 @@ type sidecarCmd struct {
 	Ctl struct {
 		Command string `arg:"" help:"apply, get, ca or log."`
 		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
+		Follow  bool   `help:"log: go on until standard input ends."`
+		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
 	} `cmd:"" help:"Send one command to a running sidecar."`
+	Relay struct{} `cmd:"" help:"Be the way of one image build to a parent proxy."`
 }
 
 // inside runs the commands that exist only in containers and machines.
@@ -78,8 +82,13 @@ func (a *app) inside(ctx context.Context, command string) error {
 			Instance: os.Getenv("BB_INSTANCE"), Build: Version,
 			Stdout: a.stdout, Stderr: a.stderr,
 		})
+	case "sidecar relay":
+		return sidecar.Relay(ctx, egress.RelayAddress, a.stdin, a.stdout, a.stderr)
 	case "sidecar ctl <command>":
 		o := a.g.Sidecar.Ctl
+		if o.Command == sidecar.CommandLog {
+			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
+		}
 		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
 	}
 	return errors.New("unknown command " + command)

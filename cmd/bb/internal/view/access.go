@@ -1,0 +1,108 @@
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bot-bottle/bb/egress/proxy"
+)
+
+// Access is one line of a sidecar's access log, as far as it is shown.
+type Access struct {
+	Time     time.Time `json:"time"`
+	Host     string    `json:"host"`
+	Port     int       `json:"port"`
+	Method   string    `json:"method"`
+	Path     string    `json:"path"`
+	Rule     string    `json:"rule"`
+	Verdict  string    `json:"verdict"`
+	Reason   string    `json:"reason"`
+	Detector string    `json:"detector"`
+	Status   int       `json:"status"`
+	Sent     int64     `json:"sent"`
+	Received int64     `json:"received"`
+	Millis   float64   `json:"ms"`
+	// Dropped counts decisions that have no line.
+	Dropped int64 `json:"dropped"`
+	// Error is in place of a decision that could not be written.
+	Error string `json:"error"`
+}
+
+// ParseAccess reads a line; ok is false for what is none.
+func ParseAccess(line []byte) (a Access, ok bool) {
+	if len(line) == 0 || line[0] != '{' || json.Unmarshal(line, &a) != nil {
+		return Access{}, false
+	}
+	return a, true
+}
+
+// Refused reports whether a request did not pass, or not as it was sent. A line
+// that stands for others, or has a word that this bb does not know, counts.
+func (a Access) Refused() bool {
+	return a.Detector != "" || a.Verdict != proxy.VerdictAllowed && a.Verdict != proxy.VerdictLocal
+}
+
+// Access is one line for people: when, verdict, method, what, status, sizes
+// (sent, received), duration, and why.
+func (st Style) Access(a Access) string {
+	at := pad("-", 19)
+	if !a.Time.IsZero() {
+		at = a.Time.Local().Format("2006-01-02 15:04:05")
+	}
+	switch {
+	case a.Dropped > 0:
+		return fmt.Sprintf("%s  %s %d decisions that came too fast have no line", at, st.verdict("dropped"), a.Dropped)
+	case a.Verdict == "":
+		return fmt.Sprintf("%s  %s %s", at, st.verdict("unknown"), Escape(cmp.Or(a.Error, "a line that this bb does not know")))
+	}
+	target := a.Host
+	if a.Port != 0 && a.Port != 443 {
+		target = fmt.Sprintf("%s:%d", a.Host, a.Port)
+	}
+	why := a.Rule
+	if a.Refused() {
+		why = strings.Join(nonEmpty(a.Detector, a.Reason, a.Rule), "; ")
+	}
+	status := "-"
+	if a.Status != 0 {
+		status = fmt.Sprint(a.Status)
+	}
+	line := fmt.Sprintf("%s  %s %-7s %s %3s %9s %9s %8.1f ms  %s", at, st.verdict(a.Verdict), Escape(a.Method),
+		pad(Escape(target+a.Path), 48), status, Size(a.Sent), Size(a.Received),
+		a.Millis, Escape(why))
+	return strings.TrimRight(line, " ")
+}
+
+func (st Style) verdict(word string) string {
+	text := fmt.Sprintf("%-8s", Escape(word))
+	color := "31"
+	switch word {
+	case proxy.VerdictAllowed, proxy.VerdictLocal:
+		color = "32"
+	case proxy.VerdictCut, "redacted", "dropped":
+		color = "33"
+	}
+	if !st.Color {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+func nonEmpty(words ...string) []string {
+	var out []string
+	for _, w := range words {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// pad fills text up to a width, in characters.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
