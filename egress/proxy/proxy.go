@@ -5,8 +5,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -34,6 +32,8 @@ type Options struct {
 	// HeaderTimeout bounds the first head and the TLS handshake, IdleTimeout
 	// the wait for the next request.
 	HeaderTimeout, IdleTimeout time.Duration
+	// BodyBudget bounds the bytes of request bodies held at once.
+	BodyBudget int64
 }
 
 // Proxy serves connections that it is handed. It passes nothing until it has
@@ -48,6 +48,9 @@ type Proxy struct {
 	buffers  bufferPool
 	flights  flights
 	swap     sync.Mutex
+	bodies   budget
+	oracle   oracle
+	limits   limits
 }
 
 // New starts a proxy without a policy.
@@ -61,13 +64,22 @@ func New(o Options) (*Proxy, error) {
 		feed:     newFeed(),
 		conns:    make(chan struct{}, o.MaxConns),
 		requests: make(chan struct{}, o.MaxRequests),
+		bodies:   budget{size: o.BodyBudget},
+		limits:   usualLimits,
+	}
+	log := o.Log
+	p.o.Log = func(e Entry) {
+		if e.Verdict == VerdictDenied {
+			p.clean(&e)
+		}
+		log(e)
 	}
 	p.server = &http.Server{
 		Handler:                      p,
 		ReadHeaderTimeout:            o.HeaderTimeout,
 		IdleTimeout:                  o.IdleTimeout,
 		MaxHeaderBytes:               maxHead,
-		ErrorLog:                     log.New(io.Discard, "", 0),
+		ErrorLog:                     quiet,
 		ConnContext:                  connContext,
 		DisableGeneralOptionsHandler: true,
 		HTTP2: &http.HTTP2Config{
@@ -104,6 +116,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.IdleTimeout <= 0 {
 		o.IdleTimeout = 3 * time.Minute
+	}
+	if o.BodyBudget <= 0 {
+		o.BodyBudget = 128 << 20
 	}
 }
 
