@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bot-bottle/bb/egress"
@@ -56,7 +57,7 @@ func (x *exchange) searchHead() []egress.Hit {
 	for name, values := range x.r.Header {
 		if x.keptLogin(name) {
 			logins = true
-			b = append(append(b, '\n'), name...)
+			b = foldASCII(append(b, '\n'), name)
 			continue
 		}
 		b = joinHeader(b, name, values)
@@ -76,8 +77,9 @@ func (x *exchange) searchHead() []egress.Hit {
 	return append(hits, x.live.inspector.Text(string(b), true)...)
 }
 
+// joinHeader has the name in lower case: on the way its case changes.
 func joinHeader(b []byte, name string, values []string) []byte {
-	b = append(append(b, '\n'), name...)
+	b = foldASCII(append(b, '\n'), name)
 	for _, v := range values {
 		b = append(append(b, '\n'), v...)
 	}
@@ -102,6 +104,9 @@ func (x *exchange) inspectHead() *denial {
 	out := x.coverHead(f)
 	if len(f.hits) == 0 { // it is only there where the parts are seen together
 		f.add("the head of the request", all, false)
+	}
+	if strings.HasPrefix(x.target.Path, "/") {
+		out.path = "/" + out.path[1:] // a find may begin with it, as base64 does
 	}
 	x.entry.Path = short(out.path)
 	if !f.redacts(x.verdict.Route) {
@@ -159,10 +164,10 @@ func (x *exchange) coverHead(f *finding) coveredHead {
 		header: make(http.Header, len(x.r.Header)),
 	}
 	for name, values := range x.r.Header {
-		clean := part("the name of a header", name, false, true)
-		place, exact := "a header", x.keptLogin(name)
-		if clean == name {
-			place = "the header " + name
+		clean, place, exact := name, "the header "+name, x.keptLogin(name)
+		lower := strings.ToLower(name)
+		if safe := part("the name of a header", lower, false, true); safe != lower {
+			clean, place = http.CanonicalHeaderKey(safe), "a header"
 		}
 		for _, v := range values {
 			out.header[clean] = append(out.header[clean], part(place, v, exact, true))
