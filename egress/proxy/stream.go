@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -37,6 +38,9 @@ func (x *exchange) streamBody() *denial {
 		f.add("the body", hits, false)
 		return x.judge(f)
 	}
+	// An answer may begin before the body ends: the server would otherwise read
+	// the rest of the body away, and what goes out would end short of it.
+	_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex()
 	x.stream, x.r.Body = body, body
 	return nil
 }
