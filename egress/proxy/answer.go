@@ -58,7 +58,7 @@ func (x *exchange) switched(res *http.Response) error {
 			stream = &maskedStream{newMaskedBody(stream, m, webSocketFrames()), stream}
 		}
 		if searched {
-			x.socket = newSocket(stream, x)
+			x.socket = newSearchedSocket(stream, x)
 			stream = x.socket
 		}
 		res.Body = stream

@@ -467,7 +467,7 @@ func TestManyStreams(t *testing.T) {
 			}
 		})
 	}
-	first.Wait() // all have their first event while none has ended
+	first.Wait()     // all have their first event while none has ended
 	w.used(many * 3) // two bytes, and room to see the end
 	close(next)
 	all.Wait()

@@ -42,7 +42,7 @@ type socketCut struct {
 	denial *denial
 }
 
-func newSocket(upstream io.ReadWriteCloser, x *exchange) *searchedSocket {
+func newSearchedSocket(upstream io.ReadWriteCloser, x *exchange) *searchedSocket {
 	s := &searchedSocket{ReadWriteCloser: upstream, x: x, hungUp: make(chan struct{})}
 	s.in = incoming{x: x, out: upstream, held: holding{b: &x.p.bodies, wait: x.p.limits.room}}
 	return s
