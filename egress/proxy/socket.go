@@ -98,7 +98,7 @@ func (s *searchedSocket) cutOff(cut *socketCut) {
 		return
 	}
 	s.in.drop()
-	_ = s.ReadWriteCloser.Close() // wakes Read
+	_ = s.Close() // wakes Read
 	if conn := s.x.w.conn; conn != nil {
 		time.AfterFunc(2*farewellTime, func() { _ = conn.Close() })
 	}
@@ -135,7 +135,7 @@ func (s *searchedSocket) CloseWrite() error {
 	if w, ok := s.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
-	return s.ReadWriteCloser.Close()
+	return s.Close()
 }
 
 // finish lets go of what is held when the handler has ended, and returns what

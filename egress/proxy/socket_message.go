@@ -267,8 +267,9 @@ func (in *incoming) write(f clientFrame, payload []byte) error {
 	return err
 }
 
-// partial reports whether bytes of a message wait for the rest.
-func (in *incoming) partial() bool { return in.message }
+// partial reports whether so much of a message waits for its rest that others
+// could miss the room.
+func (in *incoming) partial() bool { return in.message && cap(in.data) > firstRoom }
 
 // reset ends a message. A socket that waits holds at most firstRoom.
 func (in *incoming) reset() {

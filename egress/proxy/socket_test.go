@@ -259,7 +259,7 @@ func TestSocketOutlivesPolicy(t *testing.T) {
 	}
 	w.policy(searchedSocketRoute(nil))
 	br, c, _ = w.upgrade(extended)
-	fmt.Fprint(c, agentFrame(1, true, "half")[:8])
+	fmt.Fprint(c, agentFrame(1, true, strings.Repeat("half", 4000))[:10000])
 	if code := lastWords(br); code != closePolicy {
 		t.Errorf("a slow message: code %d", code)
 	}

@@ -18,10 +18,16 @@ var errFound = errors.New("the search of what was sent found something")
 // messages are not held: their answers are awaited one by one.
 const heldBack = 4 << 10
 
+// streamRoom is what one stream has in memory.
+const streamRoom = heldBack + 32<<10
+
 // streamBody has the body searched as it passes.
 func (x *exchange) streamBody() *denial {
 	h := x.r.Header
 	b := egress.Body{MediaType: h.Get("Content-Type"), Codings: codingsOf(h)}
+	if err := x.held.take(x.r.Context(), streamRoom); err != nil {
+		return x.noRoom()
+	}
 	s, err := x.live.inspector.Stream(b)
 	if err != nil {
 		return x.unsearchable("the body", b.Codings, err)
@@ -78,7 +84,7 @@ func (b *searchedBody) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 		if b.buf == nil {
-			b.buf = make([]byte, 0, heldBack+32<<10)
+			b.buf = make([]byte, 0, streamRoom)
 		}
 		b.buf, b.from = b.buf[:copy(b.buf, b.buf[b.from:])], 0
 		n, err := b.src.Read(b.buf[len(b.buf):cap(b.buf)])
