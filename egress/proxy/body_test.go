@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,6 +234,31 @@ func TestStreamedBody(t *testing.T) {
 		})
 	}
 }
+
+// A stream that a later step refuses lets go of its search too.
+func TestStreamRefusedLater(t *testing.T) {
+	var open atomic.Int64
+	r := streaming("10.1.1.1", 80)
+	w := newWorldWith(t, Options{Inspector: func([]string) egress.Inspector { return &openCount{n: &open} }}, r)
+	res, text := do(t, w.client(false), "POST", "http://10.1.1.1/", io.MultiReader(strings.NewReader("x")))
+	w.logged(1)
+	if res.StatusCode != 403 || open.Load() != 0 {
+		t.Errorf("%s %s, %d searches are open", res.Status, text, open.Load())
+	}
+	w.used(0)
+}
+
+type openCount struct {
+	quick
+	n *atomic.Int64
+}
+
+func (o *openCount) Stream(egress.Body) (egress.Searcher, error) {
+	o.n.Add(1)
+	return o, nil
+}
+
+func (o *openCount) Close() { o.n.Add(-1) }
 
 // A small body of known length is searched as a whole on such a route too.
 func TestSmallBodyOfStreamRoute(t *testing.T) {

@@ -63,6 +63,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.entry.Verdict == VerdictDenied {
 			x.cleanPath()
 		}
+		if x.stream != nil {
+			x.stream.finish() // also where a later step denied it
+		}
 		x.held.free()
 		x.entry.Sent, x.entry.Received = body.n.Load(), x.w.n
 		if x.entry.Status = x.w.status; failure != nil &&
