@@ -51,12 +51,20 @@ func (x *exchange) switched(res *http.Response) error {
 	if !x.target.WebSocket || !equalASCII(res.Header.Get("Upgrade"), "websocket") {
 		return errSwitched
 	}
-	if m := x.up.redact.bodies(); m != nil {
+	m, searched := x.up.redact.bodies(), x.live.inspector != nil
+	if m != nil || searched {
 		stream, ok := res.Body.(io.ReadWriteCloser)
 		if !ok || res.Header["Sec-Websocket-Extensions"] != nil {
 			return errSwitched
 		}
-		res.Body = &maskedStream{newMaskedBody(stream, m, webSocketFrames()), stream}
+		if m != nil {
+			stream = &maskedStream{newMaskedBody(stream, m, webSocketFrames()), stream}
+		}
+		if searched {
+			x.socket = newSearchedSocket(stream, x)
+			stream = x.socket
+		}
+		res.Body = stream
 	}
 	x.w.status = res.StatusCode
 	return nil
@@ -108,14 +116,7 @@ func hasBody(method string, res *http.Response) bool {
 // it may have without (RFC 9110, 12.5.3).
 func decode(res *http.Response) error {
 	const name = "Content-Encoding"
-	var codings []string
-	for _, v := range res.Header[name] {
-		for c := range strings.SplitSeq(v, ",") {
-			if c = strings.ToLower(strings.TrimSpace(c)); c != "" && c != "identity" {
-				codings = append(codings, c)
-			}
-		}
-	}
+	codings := codingsOf(res.Header)
 	switch {
 	case len(codings) == 0:
 		return nil

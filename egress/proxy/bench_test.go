@@ -17,8 +17,19 @@ import (
 
 // BenchmarkSmallGET compares the proxy, rules and injection included, with a
 // bare reverse proxy that also ends TLS on both sides.
-func BenchmarkSmallGET(b *testing.B) {
-	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+func BenchmarkSmallGET(b *testing.B) { benchmarkSmall(b, "GET", "", nil) }
+
+// BenchmarkSmallPOST does so with a body that is held and searched.
+func BenchmarkSmallPOST(b *testing.B) {
+	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("hello ", 150) + `"}]}`
+	none := func([]string) egress.Inspector { return quick{} }
+	b.Run("unsearched", func(b *testing.B) { benchmarkSmall(b, "POST", body, nil) })
+	b.Run("searched", func(b *testing.B) { benchmarkSmall(b, "POST", body, none) })
+}
+
+func benchmarkSmall(b *testing.B, method, body string, inspector func([]string) egress.Inspector) {
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(rw, strings.Repeat("x", 512))
 	}))
 	upstream.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -29,7 +40,7 @@ func BenchmarkSmallGET(b *testing.B) {
 
 	b.Run("proxy", func(b *testing.B) {
 		w := &world{names: map[string][]string{}, servers: map[string]string{"443": upstream.Listener.Addr().String()}}
-		p, err := New(Options{CA: upstreamCA(), Resolver: w, Dial: w.dial})
+		p, err := New(Options{CA: upstreamCA(), Resolver: w, Dial: w.dial, Inspector: inspector})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -56,7 +67,7 @@ func BenchmarkSmallGET(b *testing.B) {
 				go p.ServeProxy(c)
 			}
 		}()
-		get(b, &http.Transport{
+		send(b, method, body, &http.Transport{
 			Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: ln.Addr().String()}),
 			TLSClientConfig: &tls.Config{RootCAs: policy.roots}, MaxIdleConnsPerHost: 64,
 		}, "https://a.example/")
@@ -71,13 +82,13 @@ func BenchmarkSmallGET(b *testing.B) {
 			},
 		})
 		defer bare.Close()
-		get(b, &http.Transport{
+		send(b, method, body, &http.Transport{
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 64, //nolint:gosec // the bench's own server
 		}, bare.URL)
 	})
 }
 
-func get(b *testing.B, t *http.Transport, url string) {
+func send(b *testing.B, method, body string, t *http.Transport, url string) {
 	defer t.CloseIdleConnections()
 	c := &http.Client{Transport: t}
 	b.ReportAllocs()
@@ -85,7 +96,12 @@ func get(b *testing.B, t *http.Transport, url string) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			res, err := c.Get(url)
+			req, err := http.NewRequest(method, url, strings.NewReader(body))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			res, err := c.Do(req)
 			if err != nil {
 				b.Error(err)
 				return

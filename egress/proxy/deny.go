@@ -17,6 +17,9 @@ type denial struct {
 	reason string
 	rule   string
 	add    string
+	// detector names what was found, for the log.
+	detector   string
+	retryAfter string // seconds
 }
 
 func deny(status int, text string) *denial { return &denial{status: status, text: text, reason: text} }
@@ -54,6 +57,9 @@ func (d *denial) write(w http.ResponseWriter) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if last {
 		h.Set("Connection", "close")
+	}
+	if d.retryAfter != "" {
+		h.Set("Retry-After", d.retryAfter)
 	}
 	w.WriteHeader(d.status)
 	_, _ = w.Write(body)

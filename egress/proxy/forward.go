@@ -24,6 +24,11 @@ const onePiece = 4 << 10
 func (x *exchange) forward() *denial {
 	ctx, end := x.p.begin(x.r.Context(), x.live, x.target, x.verdict.Route)
 	defer end()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	if x.stream != nil {
+		x.stream.cut = cut
+	}
 	x.w.redact = x.up.redact
 	proxy := httputil.ReverseProxy{
 		Rewrite:       x.rewrite,
@@ -42,6 +47,7 @@ func (x *exchange) forward() *denial {
 		return x.answered(res)
 	}
 	defer func() {
+		x.searchEnded()
 		if errors.Is(context.Cause(ctx), errCut) {
 			x.entry.Verdict, x.entry.Reason = VerdictCut, errCut.Error()
 		}
@@ -49,6 +55,24 @@ func (x *exchange) forward() *denial {
 	proxy.ServeHTTP(x.w, x.r.WithContext(ctx))
 	x.up.redact.header(x.w.Header()) // trailers
 	return nil
+}
+
+// searchEnded puts in the log what was found while the request was under way:
+// part of it had left, so that it was cut and not denied.
+func (x *exchange) searchEnded() {
+	var d *denial
+	if x.stream != nil {
+		d = x.stream.finish()
+	}
+	if x.socket != nil {
+		var f *finding
+		if d, f = x.socket.finish(); len(f.hits) > 0 {
+			x.redacted(f)
+		}
+	}
+	if d != nil {
+		x.entry.Verdict, x.entry.Reason, x.entry.Detector = VerdictCut, short(d.reason), d.detector
+	}
 }
 
 // rewrite runs after hop-by-hop headers, and those that Connection nominates,
@@ -65,6 +89,12 @@ func (x *exchange) rewrite(r *httputil.ProxyRequest) {
 // failed turns an error of the transport into an answer. The error's own text
 // may quote what the upstream sent, and with it a credential: it is not shown.
 func (x *exchange) failed(_ http.ResponseWriter, r *http.Request, err error) {
+	if x.stream != nil {
+		if d := x.stream.found.Load(); d != nil {
+			x.refuse(d)
+			return
+		}
+	}
 	d := x.failure(err)
 	if errors.Is(context.Cause(r.Context()), errCut) {
 		d = deny(http.StatusForbidden, "egress: cut: "+errCut.Error())

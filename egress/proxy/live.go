@@ -17,6 +17,7 @@ type live struct {
 	policy    *Policy
 	routes    []egress.Route
 	upstreams map[*egress.Route]*upstream
+	inspector egress.Inspector // nil: nothing is searched
 }
 
 // upstream is the outside of one route. Each has its own pool: a connection
@@ -41,6 +42,7 @@ func (p *Proxy) bind(policy *Policy) *live {
 		policy:    policy,
 		routes:    policy.routes,
 		upstreams: make(map[*egress.Route]*upstream, len(policy.routes)),
+		inspector: p.inspector(policy),
 	}
 	line := policy.cleaner()
 	for i := range l.routes {

@@ -12,6 +12,8 @@ const (
 	VerdictFailed  = "failed"
 	VerdictCut     = "cut"
 	VerdictLocal   = "local"
+	// VerdictRedacted went out with what was found in it covered.
+	VerdictRedacted = "redacted"
 )
 
 // Entry is one line of the access log. It holds no query, no header and no
@@ -26,10 +28,12 @@ type Entry struct {
 	Rule     string    `json:"rule,omitempty"`
 	Verdict  string    `json:"verdict"`
 	Reason   string    `json:"reason,omitempty"`
-	Status   int       `json:"status"`
-	Sent     int64     `json:"sent"`     // body bytes of the request
-	Received int64     `json:"received"` // body bytes of the answer
-	Millis   float64   `json:"ms"`
+	// Detector names what was found in it.
+	Detector string  `json:"detector,omitempty"`
+	Status   int     `json:"status"`
+	Sent     int64   `json:"sent"`     // body bytes of the request
+	Received int64   `json:"received"` // body bytes of the answer
+	Millis   float64 `json:"ms"`
 }
 
 const maxLogged = 1024
@@ -39,6 +43,7 @@ func (e *Entry) denied(d *denial, received int64, now time.Time) {
 	if d.status >= http.StatusInternalServerError { // it was allowed
 		e.Verdict = VerdictFailed
 	}
+	e.Detector = d.detector
 	e.Millis = millis(now.Sub(e.Time))
 }
 

@@ -5,8 +5,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -37,6 +35,8 @@ type Options struct {
 	// TunnelTimeout ends a tunnel that is not looked into once nothing went
 	// through it for so long.
 	TunnelTimeout time.Duration
+	// BodyBudget bounds the bytes of request bodies held at once.
+	BodyBudget int64
 }
 
 // Proxy serves connections that it is handed. It passes nothing until it has
@@ -51,6 +51,9 @@ type Proxy struct {
 	buffers  bufferPool
 	flights  flights
 	swap     sync.Mutex
+	bodies   budget
+	oracle   oracle
+	limits   limits
 }
 
 // New starts a proxy without a policy.
@@ -64,13 +67,22 @@ func New(o Options) (*Proxy, error) {
 		feed:     newFeed(),
 		conns:    make(chan struct{}, o.MaxConns),
 		requests: make(chan struct{}, o.MaxRequests),
+		bodies:   budget{size: o.BodyBudget},
+		limits:   usualLimits,
+	}
+	log := o.Log
+	p.o.Log = func(e Entry) {
+		if e.Verdict == VerdictDenied {
+			p.clean(&e)
+		}
+		log(e)
 	}
 	p.server = &http.Server{
 		Handler:                      p,
 		ReadHeaderTimeout:            o.HeaderTimeout,
 		IdleTimeout:                  o.IdleTimeout,
 		MaxHeaderBytes:               maxHead,
-		ErrorLog:                     log.New(io.Discard, "", 0),
+		ErrorLog:                     quiet,
 		ConnContext:                  connContext,
 		DisableGeneralOptionsHandler: true,
 		HTTP2: &http.HTTP2Config{
@@ -110,6 +122,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.TunnelTimeout <= 0 {
 		o.TunnelTimeout = time.Hour
+	}
+	if o.BodyBudget <= 0 {
+		o.BodyBudget = 128 << 20
 	}
 }
 

@@ -16,6 +16,7 @@ type recorder struct {
 	redact *redactor
 	status int
 	n      int64
+	conn   net.Conn // given away
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -48,6 +49,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.guard.release()
+	w.conn = conn
 	w.Header().Del("Connection")
 	return conn, rw, nil
 }

@@ -22,16 +22,20 @@ type exchange struct {
 	url     *url.URL // what goes out
 	entry   Entry
 	done    bool // answered by an earlier step
+
+	held   holding // memory of the body
+	stream *searchedBody
+	socket *searchedSocket
 }
 
 // steps is the order of work for one request (design, section 5). A step ends
 // the request with a denial; nothing leaves before the last one.
 var steps = []func(*exchange) *denial{
-	(*exchange).parse,    // 1: strictly, after the guard
-	(*exchange).identify, // 2: tunnel = SNI = Host, per request; 0: the local pages
-	(*exchange).decide,   // 3, 4: git, then the route
-	(*exchange).strip,    // 5: the agent's own logins
-	// 6: what the agent sent is scanned here, before a credential is added
+	(*exchange).parse,      // 1: strictly, after the guard
+	(*exchange).identify,   // 2: tunnel = SNI = Host, per request; 0: the local pages
+	(*exchange).decide,     // 3, 4: git, then the route
+	(*exchange).strip,      // 5: the agent's own logins
+	(*exchange).inspect,    // 6: what the agent sent, before a credential is added
 	(*exchange).address,    // 7: names are resolved and checked where they are dialled
 	(*exchange).credential, // 8: present, or nothing goes out
 	(*exchange).forward,    // 8, 9: inject, send, stream the answer back
@@ -52,10 +56,19 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := &countedBody{ReadCloser: r.Body}
 	x.r = r.WithContext(r.Context())
 	x.r.Body = body
+	x.held = holding{b: &p.bodies, wait: p.limits.room}
 	defer func() {
 		failure := recover()
+		if x.entry.Verdict == VerdictDenied {
+			x.cleanPath()
+		}
+		if x.stream != nil {
+			x.stream.finish() // also where a later step denied it
+		}
+		x.held.free()
 		x.entry.Sent, x.entry.Received = body.n.Load(), x.w.n
-		if x.entry.Status = x.w.status; failure != nil && x.entry.Verdict == VerdictAllowed {
+		if x.entry.Status = x.w.status; failure != nil &&
+			(x.entry.Verdict == VerdictAllowed || x.entry.Verdict == VerdictRedacted) {
 			x.entry.Verdict = VerdictFailed
 		}
 		x.entry.Millis = millis(p.o.Now().Sub(x.entry.Time))
@@ -86,6 +99,9 @@ func (x *exchange) run() *denial {
 
 func (x *exchange) refuse(d *denial) {
 	x.entry.Verdict, x.entry.Reason = VerdictDenied, short(d.reason)
+	if d.detector != "" {
+		x.entry.Detector = d.detector
+	}
 	if d.status >= 500 {
 		x.entry.Verdict = VerdictFailed
 	}

@@ -202,7 +202,7 @@ func TestTunnelToNobody(t *testing.T) {
 
 // A client that never says what it wants is given up.
 func TestTunnelSlowHello(t *testing.T) {
-	w := newWorldOf(t, func(o *Options) { o.HeaderTimeout = 300 * time.Millisecond }, tunnelled("a.example", 443))
+	w := newWorldWith(t, Options{HeaderTimeout: 300 * time.Millisecond}, tunnelled("a.example", 443))
 	w.tapped(1, nil)
 	for _, open := range entriesOf {
 		c, err := open(w, "a.example")
@@ -331,7 +331,7 @@ func TestTunnelExpiresAndIdles(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorldOf(t, func(o *Options) { o.TunnelTimeout = 600 * time.Millisecond })
+			w := newWorldWith(t, Options{TunnelTimeout: 600 * time.Millisecond})
 			set(w)
 			hello := clientHello(t, &tls.Config{ServerName: "a.example"})
 			w.tapped(len(hello), []byte("hello"))

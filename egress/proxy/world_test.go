@@ -26,7 +26,12 @@ import (
 // nobody's, and the world's Dial sends it to the test's servers.
 const outside = "192.0.2.10"
 
-const secret = "sk-test-0123456789abcdef"
+const (
+	secret = "sk-test-0123456789abcdef"
+	canary = "canary-fedcba9876543210"
+	// lookalike has the form that the tests' inspector takes for a credential.
+	lookalike = "fake_0123456789abcdef"
+)
 
 // world is a proxy, a resolver and upstreams in one process.
 type world struct {
@@ -45,11 +50,11 @@ type world struct {
 
 func newWorld(t *testing.T, routes ...egress.Route) *world {
 	t.Helper()
-	return newWorldOf(t, func(*Options) {}, routes...)
+	return newWorldWith(t, Options{}, routes...)
 }
 
-// newWorldOf changes the proxy's options.
-func newWorldOf(t *testing.T, change func(*Options), routes ...egress.Route) *world {
+// newWorldWith takes further options.
+func newWorldWith(t *testing.T, o Options, routes ...egress.Route) *world {
 	t.Helper()
 	ca, err := LoadOrCreateCA(t.TempDir())
 	if err != nil {
@@ -57,8 +62,7 @@ func newWorldOf(t *testing.T, change func(*Options), routes ...egress.Route) *wo
 	}
 	w := &world{t: t, roots: x509.NewCertPool(), names: map[string][]string{}, servers: map[string]string{}}
 	w.roots.AppendCertsFromPEM(ca.CertPEM())
-	o := Options{CA: ca, Resolver: w, Dial: w.dial, Log: w.log}
-	change(&o)
+	o.CA, o.Resolver, o.Dial, o.Log = ca, w, w.dial, w.log
 	w.proxy, err = New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +207,7 @@ func (w *world) policy(routes ...egress.Route) {
 	w.t.Helper()
 	doc := egress.Document{
 		Version: egress.DocumentVersion, Routes: routes, UpstreamCA: string(upstreamCA().CertPEM()),
-		Tokens: map[string]egress.Token{"EGRESS_TOKEN_0": {Value: secret, Digest: "d0"}},
+		Tokens: map[string]egress.Token{"EGRESS_TOKEN_0": {Value: secret, Digest: "d0"}}, Canary: canary,
 	}
 	p, err := NewPolicy(doc)
 	if err != nil {

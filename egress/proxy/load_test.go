@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// endlessly gives n bytes.
+type endlessly struct{ n int64 }
+
+func (e *endlessly) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	n := int(min(e.n, int64(len(p))))
+	for i := range p[:n] {
+		p[i] = 'x'
+	}
+	e.n -= int64(n)
+	return n, nil
+}
+
+// 200 MB up on a route that streams, and 200 MB down, in constant memory.
+func TestLargeInConstantMemory(t *testing.T) {
+	const size = 200 << 20
+	w := newWorldWith(t, Options{Inspector: func([]string) egress.Inspector { return quick{} }}, streaming("a.example", 443))
+	w.serve("443", true, func(rw http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		if n == 0 {
+			_, _ = io.Copy(rw, &endlessly{size})
+			return
+		}
+		fmt.Fprint(rw, n)
+	})
+	most := make(chan uint64, 1)
+	stop := make(chan struct{})
+	go func() {
+		var top uint64
+		for {
+			select {
+			case <-stop:
+				most <- top
+				return
+			case <-time.After(20 * time.Millisecond):
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				top = max(top, m.HeapInuse)
+			}
+		}
+	}()
+	runtime.GC()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c := w.client(true)
+	c.Timeout = time.Minute
+	req, _ := http.NewRequest("POST", "https://a.example/", &endlessly{size})
+	res, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := io.ReadAll(res.Body); string(text) != fmt.Sprint(size) {
+		t.Errorf("%s %s", res.Status, text)
+	}
+	res, err = c.Get("https://a.example/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, res.Body); n != size || err != nil {
+		t.Errorf("%d %v", n, err)
+	}
+	close(stop)
+	if top := <-most; top > before.HeapInuse+32<<20 {
+		t.Errorf("from %d to %d bytes of heap", before.HeapInuse, top)
+	}
+}
+
+// quick searches for nothing in streams: what is measured is not the tests'
+// inspector.
+type quick struct{}
+
+func (quick) Stream(egress.Body) (egress.Searcher, error)      { return quick{}, nil }
+func (quick) Push([]byte) ([]egress.Hit, error)                { return nil, nil }
+func (quick) End() ([]egress.Hit, error)                       { return nil, nil }
+func (quick) Close()                                           {}
+func (quick) Text(string, bool) []egress.Hit                   { return nil }
+func (quick) Body(b egress.Body) ([]byte, []egress.Hit, error) { return b.Data, nil, nil }
+
+// 1,000 answers stream at once, each event as it comes.
+func TestManyStreams(t *testing.T) {
+	const many = 1000
+	w := newSearched(t, route("a.example", 443))
+	next := make(chan struct{})
+	w.serve("443", true, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(rw, "data: 1\n\n")
+		_ = http.NewResponseController(rw).Flush()
+		<-next
+		fmt.Fprint(rw, "data: 2\n\n")
+	})
+	clients := make([]*http.Client, 5) // 200 streams each
+	for i := range clients {
+		clients[i] = w.client(true)
+		clients[i].Timeout = time.Minute
+	}
+	var first, all sync.WaitGroup
+	first.Add(many)
+	for i := range many {
+		all.Go(func() {
+			res, err := clients[i%len(clients)].Post("https://a.example/", "", strings.NewReader("{}"))
+			if err != nil {
+				t.Error(err)
+				first.Done()
+				return
+			}
+			defer res.Body.Close()
+			buf := make([]byte, 9)
+			_, err = io.ReadFull(res.Body, buf)
+			first.Done()
+			if rest, end := io.ReadAll(res.Body); err != nil || end != nil || string(rest) != "data: 2\n\n" {
+				t.Errorf("%q %v %v", rest, err, end)
+			}
+		})
+	}
+	first.Wait()     // all have their first event while none has ended
+	w.used(many * 3) // two bytes, and room to see the end
+	close(next)
+	all.Wait()
+	w.used(0)
+}
