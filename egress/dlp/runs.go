@@ -1,0 +1,239 @@
+package dlp
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+const (
+	// minRun is the shortest run of base64 or hex that is decoded: less holds
+	// no value that was encoded once more, and no token.
+	minRun = 24
+	// minLine is the shortest line of a run that goes on on the next one.
+	minLine = 32
+	// sample is how much of a run is decoded to see whether it is one.
+	sample = 192
+	// shortRun is the longest run that is looked at again without a hash.
+	shortRun = 1 << 10
+)
+
+// sextet is the value of a character of base64, standard or for URLs; 255 for
+// what is none.
+var sextet = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i := range byte(26) {
+		t['A'+i], t['a'+i] = i, 26+i
+	}
+	for i := range byte(10) {
+		t['0'+i] = 52 + i
+	}
+	t['+'], t['-'], t['/'], t['_'] = 62, 62, 63, 63
+	return t
+}()
+
+// inRun are the characters of an encoded run.
+var inRun = func() (t [256]bool) {
+	for i := range t {
+		t[i] = sextet[i] != 255
+	}
+	return t
+}()
+
+// runs decodes the runs of base64 and hex in text, and searches what is in
+// them. Any run of minRun characters has one at a multiple of minRun.
+func (q *search) runs(text []byte, p place) {
+	for i := minRun - 1; i < len(text) && q.err == nil; {
+		if !inRun[text[i]] {
+			i += minRun
+			continue
+		}
+		start, end := i, i+1
+		for start > 0 && i-start < minRun && inRun[text[start-1]] {
+			start--
+		}
+		for end < len(text) && inRun[text[end]] {
+			end++
+		}
+		if end-start < minRun {
+			i = end + minRun
+			continue
+		}
+		end = joined(text, end, end-start)
+		q.run(text[start:end], p, start, end)
+		i = end + minRun
+	}
+}
+
+// joined goes on over the lines that follow a run's first one, which ends at
+// end and is length long.
+func joined(text []byte, end, length int) int {
+	for length >= minLine {
+		next := end
+		for next < len(text) && next-end < 12 && gap[text[next]] {
+			next++
+		}
+		line := next
+		for line < len(text) && inRun[text[line]] {
+			line++
+		}
+		if next == end || line == next {
+			break
+		}
+		end, length = line, line-next
+	}
+	return end
+}
+
+// gap are what separates the lines of a run.
+var gap = [256]bool{' ': true, '\n': true, '\r': true, '\t': true, '"': true, '\'': true, ',': true, '\\': true}
+
+func (q *search) run(run []byte, p place, start, end int) {
+	if len(run) > shortRun {
+		key := maphash.Bytes(q.seed, run)
+		if _, ok := q.seen[key]; ok && p.depth < maxDepth {
+			return
+		}
+		q.seen[key] = struct{}{}
+	}
+	if q.hexes(run, p, start, end) {
+		return
+	}
+	out := q.buffer(len(run)*3/4 + 8)
+	defer func() { q.release(out) }()
+	for skip := range 4 {
+		if (skip > 0 || p.depth == maxDepth) && !likely(run[skip:]) {
+			continue
+		}
+		if p.depth == maxDepth {
+			q.fail(egress.ErrTooDeep)
+			return
+		}
+		out = decode64(out[:0], run[skip:])
+		if !q.produce(len(out)) {
+			return
+		}
+		q.inner(out, place{depth: p.depth + 1}, start, end)
+	}
+}
+
+// likely decodes a little of a run's beginning, middle and end: text, or what
+// unpackers know.
+func likely(run []byte) bool {
+	var buf [sample]byte
+	for _, at := range [3]int{0, len(run) / 8 * 4, max(0, len(run)-sample) / 4 * 4} {
+		out := decode64(buf[:0], run[at:min(at+sample, len(run))])
+		if printable(out) || at == 0 && hasMagic(out) {
+			return true
+		}
+	}
+	return false
+}
+
+// hexes decodes the parts of run that are hex digits only, and says whether
+// that is all of it.
+func (q *search) hexes(run []byte, p place, start, end int) bool {
+	for i := minRun - 1; i < len(run) && q.err == nil; {
+		if digit[run[i]] == 255 {
+			i += minRun
+			continue
+		}
+		a, b := i, i+1
+		for a > 0 && i-a < minRun && (digit[run[a-1]] != 255) {
+			a--
+		}
+		for b < len(run) && (digit[run[b]] != 255 || gap[run[b]]) {
+			b++
+		}
+		if b-a >= minRun {
+			q.hex(run[a:b], p, start+a, start+b)
+			if b-a == end-start {
+				return true
+			}
+		}
+		i = b + minRun
+	}
+	return false
+}
+
+func (q *search) hex(run []byte, p place, start, end int) {
+	out := q.buffer(len(run)/2 + 1)
+	defer func() { q.release(out) }()
+	for skip := range 2 {
+		out = out[:0]
+		high, odd := byte(0), false
+		for _, c := range run[skip:] {
+			d := digit[c]
+			switch {
+			case d == 255:
+			case odd:
+				out, odd = append(out, high<<4|d), false
+			default:
+				high, odd = d, true
+			}
+		}
+		text := printable(out[:min(len(out), sample)]) || hasMagic(out)
+		if skip > 0 && !text {
+			continue
+		}
+		if p.depth == maxDepth {
+			if text {
+				q.fail(egress.ErrTooDeep)
+			}
+			continue
+		}
+		if !q.produce(len(out)) {
+			return
+		}
+		q.inner(out, place{depth: p.depth + 1}, start, end)
+	}
+}
+
+// decode64 appends what a run of base64 decodes to, whatever else is in it.
+func decode64(dst, run []byte) []byte {
+	for len(run) > 0 {
+		for len(run) >= 4 {
+			a, b, c, d := sextet[run[0]], sextet[run[1]], sextet[run[2]], sextet[run[3]]
+			if a|b|c|d > 63 {
+				break
+			}
+			dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
+			run = run[4:]
+		}
+		var four [4]byte
+		n := 0
+		for n < 4 && len(run) > 0 {
+			if s := sextet[run[0]]; s != 255 {
+				four[n] = s
+				n++
+			}
+			run = run[1:]
+		}
+		out := [3]byte{four[0]<<2 | four[1]>>4, four[1]<<4 | four[2]>>2, four[2]<<6 | four[3]}
+		dst = append(dst, out[:max(0, n-1)]...)
+	}
+	return dst
+}
+
+// printable says that b is text: nearly all of it is ASCII that people write,
+// or NUL bytes between.
+func printable(b []byte) bool {
+	if len(b) < 15 {
+		return false
+	}
+	n := 0
+	for _, c := range b {
+		if c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r' || c == 0 {
+			n++
+		}
+	}
+	return n*10 >= len(b)*9
+}
+
+// marked says that text has a byte that an escape begins with.
+func marked(text []byte) bool {
+	return bytes.IndexByte(text, '\\') >= 0 || bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '&') >= 0
+}
