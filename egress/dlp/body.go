@@ -104,6 +104,8 @@ func (j *joint) search() {
 	if len(j.ends) < 2 || !q.produce(len(j.text)) {
 		return
 	}
+	q.tight = true
+	defer func() { q.tight = false }()
 	q.nowhere(func() {
 		q.layer(j.text, place{})
 		mine := q.hits[q.base:]

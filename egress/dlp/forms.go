@@ -82,6 +82,7 @@ func (b *builder) value(v string) {
 	}
 	if !isWeak(v) {
 		b.encoded(rot13(v))
+		b.encoded(string(undoAll([]byte(rot13(v)))))
 	}
 }
 

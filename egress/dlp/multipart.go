@@ -47,7 +47,7 @@ func (q *search) multipart(body []byte, boundary string, depth int) error {
 // part searches one part, which begins at plain[start] with the end of the line
 // of its boundary.
 func (q *search) part(p []byte, start int, j *joint, depth int) error {
-	header, body := split(p)
+	header, body := headerOf(p)
 	start += len(p) - len(body)
 	body = bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
 	end := start + len(body)
@@ -82,8 +82,8 @@ func (q *search) part(p []byte, start int, j *joint, depth int) error {
 	return nil
 }
 
-// split takes a part apart. A part whose header cannot be read has none.
-func split(p []byte) (textproto.MIMEHeader, []byte) {
+// headerOf takes a part apart. A part whose header cannot be read has none.
+func headerOf(p []byte) (textproto.MIMEHeader, []byte) {
 	if i := bytes.IndexByte(p, '\n'); i >= 0 {
 		p = p[i+1:] // what is left of the boundary's line
 	}

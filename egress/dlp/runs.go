@@ -105,7 +105,7 @@ func (q *search) run(run []byte, p place, start, end int) {
 	out := q.buffer(len(run)*3/4 + 8)
 	defer func() { q.release(out) }()
 	for skip := range 4 {
-		if (skip > 0 || p.depth == maxDepth) && !likely(run[skip:]) {
+		if (skip > 0 || p.depth == maxDepth) && !likely(run[skip:], p) {
 			continue
 		}
 		if p.depth == maxDepth {
@@ -122,11 +122,11 @@ func (q *search) run(run []byte, p place, start, end int) {
 
 // likely decodes a little of a run's beginning, middle and end: text, or what
 // unpackers know.
-func likely(run []byte) bool {
+func likely(run []byte, p place) bool {
 	var buf [sample]byte
 	for _, at := range [3]int{0, len(run) / 8 * 4, max(0, len(run)-sample) / 4 * 4} {
 		out := decode64(buf[:0], run[at:min(at+sample, len(run))])
-		if printable(out) || at == 0 && hasMagic(out) {
+		if printable(out) || at == 0 && hasMagic(out, p) {
 			return true
 		}
 	}
@@ -175,7 +175,7 @@ func (q *search) hex(run []byte, p place, start, end int) {
 				high, odd = d, true
 			}
 		}
-		text := printable(out[:min(len(out), sample)]) || hasMagic(out)
+		text := printable(out[:min(len(out), sample)]) || hasMagic(out, p)
 		if skip > 0 && !text {
 			continue
 		}

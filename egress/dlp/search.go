@@ -10,16 +10,17 @@ import (
 // Bounds of one search. What needs more than these is refused: nobody sends it
 // who does not want to hide something, or to tire the sidecar.
 const (
-	// maxDepth is how many times what was decoded or unpacked is decoded again.
-	maxDepth = 3
+	// maxDepth is how many times what was decoded or unpacked is decoded again:
+	// three, and one more for a value that is itself encoded, as a JWT is.
+	maxDepth = 4
 	// maxRounds is how many times escapes are undone whose digits are escaped.
-	maxRounds = 3
+	maxRounds = 4
 	// maxOutput bounds what is decoded and unpacked of one body, in bytes.
 	maxOutput = 64 << 20
 	// maxWork bounds what is read and written in all, in bytes.
 	maxWork = 1 << 30
 	// maxTries bounds the places that look like the beginning of packed data.
-	maxTries = 2048
+	maxTries = 1 << 16
 	// maxHits bounds what is remembered of one text; what comes after is covered
 	// together.
 	maxHits = 4096
@@ -37,6 +38,7 @@ type place struct {
 type search struct {
 	s      *Scanner
 	exact  bool
+	tight  bool // bounds of what was found itself, not of the run that it is in
 	hits   []egress.Hit
 	base   int // hits from here on are those of the text under search
 	sq     []byte
@@ -89,8 +91,10 @@ func (q *search) layer(text []byte, p place) {
 		q.s.patterns(text, q.emit)
 	}
 	q.values(text)
-	q.runs(text, p)
-	q.packed(text, p)
+	if !q.tight {
+		q.runs(text, p)
+		q.packed(text, p)
+	}
 	q.escapes(text, p)
 }
 

@@ -113,7 +113,10 @@ func (q *search) value(text []byte, start int, f *form) {
 		}
 		start, end = s, e
 	}
-	if f.encoded {
+	switch {
+	case !f.encoded:
+		start, end = widen(text, start, end, f.value)
+	case !q.tight:
 		if q.covered(start, end) {
 			return
 		}
@@ -123,8 +126,6 @@ func (q *search) value(text []byte, start int, f *form) {
 		for end < len(text) && (inRun[text[end]] || text[end] == '=') {
 			end++
 		}
-	} else {
-		start, end = widen(text, start, end, f.value)
 	}
 	q.add(knownValue, true, start, end)
 }

@@ -37,9 +37,18 @@ func (s signature) next(text []byte, from int) int {
 	return -1
 }
 
-func hasMagic(text []byte) bool {
-	return gzipData.next(text, 0) >= 0 || zipEntry.next(text, 0) >= 0 || zstdData.next(text, 0) >= 0 ||
-		len(text) > 1 && isZlib(text[0], text[1])
+// hasMagic says that a run decodes to something that may be packed.
+func hasMagic(text []byte, p place) bool {
+	within := zlibWithin
+	if p.depth == maxDepth {
+		within = 1 // where it is refused, it has to be more than coincidence
+	}
+	for i := 0; i < min(within, len(text)-1); i++ {
+		if isZlib(text[i], text[i+1]) {
+			return true
+		}
+	}
+	return gzipData.next(text, 0) >= 0 || zipEntry.next(text, 0) >= 0 || zstdData.next(text, 0) >= 0
 }
 
 // isZlib says that these may be the first bytes of a zlib stream without a
@@ -199,5 +208,5 @@ func strongest(hits []egress.Hit) []egress.Hit {
 			hits[0] = hits[i]
 		}
 	}
-	return hits[:1]
+	return hits[:min(1, len(hits))]
 }

@@ -1,6 +1,9 @@
 package dlp
 
-import "strings"
+import (
+	"bytes"
+	"slices"
+)
 
 // isWeak says that the letters and digits of a value, in any case and with
 // anything between them, may be in a text by coincidence: words, plain numbers,
@@ -37,43 +40,68 @@ func caseChanges(v string) int {
 }
 
 // verify looks again at a weak find in text[start:end]: it has to be the value
-// with its signs, in one of three cases, or be split so often that it is no
-// text with the same words.
+// with its signs, in any case, or with all of them and others between, or split
+// where the value is not, which no text with the same words is, or nearly
+// everywhere.
 func verify(text []byte, start, end int, f *form) (s, e int, ok bool) {
 	v := f.weak
-	before := 0 // signs in front of the first letter or digit
-	for kept[v[before]] == 0 {
-		before++
+	first := 0
+	for kept[v[first]] == 0 {
+		first++
 	}
-	if s := start - before; s >= 0 && s+len(v) <= len(text) {
-		at := string(text[s : s+len(v)])
-		if at == v || at == strings.ToUpper(v) || at == strings.ToLower(v) {
-			return s, s + len(v), true
-		}
+	if s := start - first; s >= 0 && s+len(v) <= len(text) && bytes.EqualFold(text[s:s+len(v)], []byte(v)) {
+		return s, s + len(v), true
 	}
-	gaps, want := 0, squeezedCase(v)
-	got := make([]byte, 0, len(f.text))
-	for i, c := range text[start:end] {
-		if kept[c] == 0 {
-			if kept[text[start+i-1]] != 0 {
-				gaps++
-			}
+	signs := gaps(v[first:], len(f.text))
+	gaps, inside, k := 0, false, 0
+	for i, j := start, first; i < end; i++ {
+		if kept[text[i]] == 0 {
 			continue
 		}
-		got = append(got, c)
+		for kept[v[j]] == 0 {
+			j++
+		}
+		if text[i] != v[j] {
+			return 0, 0, false
+		}
+		if i > start && kept[text[i-1]] == 0 {
+			gaps++
+			inside = inside || !signs[k]
+		}
+		j++
+		k++
 	}
-	return start, end, gaps >= len(f.text)/3 && string(got) == want
+	return start, end, gaps >= len(f.text)/3 || inside && slices.Contains(signs, true) ||
+		within(v[first:lastKept(v)+1], text[start:end])
 }
 
-// squeezedCase is v without its signs, in its own case.
-func squeezedCase(v string) string {
-	out := make([]byte, 0, len(v))
-	for i := range len(v) {
-		if kept[v[i]] != 0 {
-			out = append(out, v[i])
+// within says that text is v with more between its bytes.
+func within(v string, text []byte) bool {
+	for _, c := range text {
+		if v != "" && c == v[0] {
+			v = v[1:]
 		}
 	}
-	return string(out)
+	return v == ""
+}
+
+func lastKept(v string) int {
+	i := len(v) - 1
+	for kept[v[i]] == 0 {
+		i--
+	}
+	return i
+}
+
+// gaps says for each of n letters and digits of v whether signs stand in front.
+func gaps(v string, n int) []bool {
+	at := make([]bool, 0, n)
+	for i := range len(v) {
+		if kept[v[i]] != 0 {
+			at = append(at, i > 0 && kept[v[i-1]] == 0)
+		}
+	}
+	return at
 }
 
 // widen goes on over the signs that a value begins and ends with.
