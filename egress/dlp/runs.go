@@ -1,7 +1,6 @@
 package dlp
 
 import (
-	"bytes"
 	"hash/maphash"
 
 	"github.com/bot-bottle/bb/egress"
@@ -62,8 +61,9 @@ func (q *search) runs(text []byte, p place) {
 			i = end + minRun
 			continue
 		}
-		end = joined(text, end, end-start)
-		q.run(text[start:end], p, start, end)
+		last := joined(text, end, end-start)
+		q.run(text[start:last], p, start, last, last > end)
+		end = last
 		i = end + minRun
 	}
 }
@@ -91,7 +91,7 @@ func joined(text []byte, end, length int) int {
 // gap are what separates the lines of a run.
 var gap = [256]bool{' ': true, '\n': true, '\r': true, '\t': true, '"': true, '\'': true, ',': true, '\\': true}
 
-func (q *search) run(run []byte, p place, start, end int) {
+func (q *search) run(run []byte, p place, start, end int, lines bool) {
 	if len(run) > shortRun {
 		key := maphash.Bytes(q.seed, run)
 		if _, ok := q.seen[key]; ok && p.depth < maxDepth {
@@ -102,35 +102,32 @@ func (q *search) run(run []byte, p place, start, end int) {
 	if q.hexes(run, p, start, end) {
 		return
 	}
-	out := q.buffer(len(run)*3/4 + 8)
-	defer func() { q.release(out) }()
+	ways := ways64(run)
+	if len(run) > shortRun || lines {
+		ways |= 1 // there may be text where no sample is taken, or on later lines
+	}
 	for skip := range 4 {
-		if (skip > 0 || p.depth == maxDepth) && !likely(run[skip:], p) {
+		if ways>>skip&1 == 0 {
 			continue
 		}
 		if p.depth == maxDepth {
-			q.fail(egress.ErrTooDeep)
-			return
+			q.tooDeep(run[skip:])
+			continue
 		}
-		out = decode64(out[:0], run[skip:])
-		if !q.produce(len(out)) {
-			return
+		out := decode64(q.buffer(len(run)*3/4+8), run[skip:])
+		if q.produce(len(out)) {
+			q.inner(out, place{depth: p.depth + 1}, start, end)
 		}
-		q.inner(out, place{depth: p.depth + 1}, start, end)
+		q.release(out)
 	}
 }
 
-// likely decodes a little of a run's beginning, middle and end: text, or what
-// unpackers know.
-func likely(run []byte, p place) bool {
+// tooDeep refuses a run that nobody looks into, if there is text in it.
+func (q *search) tooDeep(run []byte) {
 	var buf [sample]byte
-	for _, at := range [3]int{0, len(run) / 8 * 4, max(0, len(run)-sample) / 4 * 4} {
-		out := decode64(buf[:0], run[at:min(at+sample, len(run))])
-		if printable(out) || at == 0 && hasMagic(out, p) {
-			return true
-		}
+	if out := decode64(buf[:0], run[:min(len(run), sample)]); printable(out) || hasMagic(out) {
+		q.fail(egress.ErrTooDeep)
 	}
-	return false
 }
 
 // hexes decodes the parts of run that are hex digits only, and says whether
@@ -160,6 +157,9 @@ func (q *search) hexes(run []byte, p place, start, end int) bool {
 }
 
 func (q *search) hex(run []byte, p place, start, end int) {
+	if len(run) <= shortRun && !mayHex(run) {
+		return
+	}
 	out := q.buffer(len(run)/2 + 1)
 	defer func() { q.release(out) }()
 	for skip := range 2 {
@@ -175,14 +175,13 @@ func (q *search) hex(run []byte, p place, start, end int) {
 				high, odd = d, true
 			}
 		}
-		text := printable(out[:min(len(out), sample)]) || hasMagic(out, p)
-		if skip > 0 && !text {
-			continue
-		}
 		if p.depth == maxDepth {
-			if text {
+			if printable(out[:min(len(out), sample)]) || hasMagic(out) {
 				q.fail(egress.ErrTooDeep)
 			}
+			continue
+		}
+		if skip > 0 && !printable(out[:min(len(out), sample)]) && !hasMagic(out) {
 			continue
 		}
 		if !q.produce(len(out)) {
@@ -216,24 +215,4 @@ func decode64(dst, run []byte) []byte {
 		dst = append(dst, out[:max(0, n-1)]...)
 	}
 	return dst
-}
-
-// printable says that b is text: nearly all of it is ASCII that people write,
-// or NUL bytes between.
-func printable(b []byte) bool {
-	if len(b) < 15 {
-		return false
-	}
-	n := 0
-	for _, c := range b {
-		if c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r' || c == 0 {
-			n++
-		}
-	}
-	return n*10 >= len(b)*9
-}
-
-// marked says that text has a byte that an escape begins with.
-func marked(text []byte) bool {
-	return bytes.IndexByte(text, '\\') >= 0 || bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '&') >= 0
 }

@@ -37,18 +37,11 @@ func (s signature) next(text []byte, from int) int {
 	return -1
 }
 
-// hasMagic says that a run decodes to something that may be packed.
-func hasMagic(text []byte, p place) bool {
-	within := zlibWithin
-	if p.depth == maxDepth {
-		within = 1 // where it is refused, it has to be more than coincidence
-	}
-	for i := 0; i < min(within, len(text)-1); i++ {
-		if isZlib(text[i], text[i+1]) {
-			return true
-		}
-	}
-	return gzipData.next(text, 0) >= 0 || zipEntry.next(text, 0) >= 0 || zstdData.next(text, 0) >= 0
+// hasMagic says that packed data begins somewhere in text; zlib's, which says
+// little, at its beginning only.
+func hasMagic(text []byte) bool {
+	return gzipData.next(text, 0) >= 0 || zipEntry.next(text, 0) >= 0 || zstdData.next(text, 0) >= 0 ||
+		len(text) > 1 && isZlib(text[0], text[1])
 }
 
 // isZlib says that these may be the first bytes of a zlib stream without a
