@@ -16,7 +16,7 @@ func (s *Scanner) Body(b egress.Body) (plain []byte, hits []egress.Hit, err erro
 		return nil, nil, err
 	}
 	q.layer(plain, place{})
-	if len(named(b.Codings)) > 0 {
+	if len(named(b.Codings)) > 0 && len(q.hits) == 0 {
 		// What decoders skip: a gzip head's name and comment, frames of zstd.
 		q.nowhere(func() { q.flat(b.Data) })
 	}

@@ -1,6 +1,9 @@
 package dlp
 
 import (
+	"encoding/hex"
+	"fmt"
+	"io"
 	"testing"
 
 	"github.com/bot-bottle/bb/egress"
@@ -34,4 +37,15 @@ func cover(t *testing.T, plain []byte, hits []egress.Hit, filler byte) []byte {
 		}
 	}
 	return out
+}
+
+type (
+	io0    = io.Writer
+	closer = io.WriteCloser
+)
+
+func hex0(s string) string { return hex.EncodeToString([]byte(s)) }
+
+func quotedAll(s string) string {
+	return eachByte(s, func(_ int, c byte) string { return fmt.Sprintf("=%02X", c) })
 }

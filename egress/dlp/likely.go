@@ -70,21 +70,25 @@ func text64(run []byte) (ways uint) {
 	return ways
 }
 
-// mayHex is ways64 for hex: text in a row, or packed data at the beginning.
-func mayHex(run []byte) bool {
+// waysHex is ways64 for the two offsets of hex: text in a row, or packed data
+// near the beginning.
+func waysHex(run []byte) (ways uint) {
 	var row [2]int
 	for i, c := range run {
 		if row[i&1]++; digit[c] > 7 {
 			row[i&1] = 0
 		} else if row[i&1] >= minValue {
-			return true
+			ways |= 1 << (i & 1)
 		}
 	}
-	var head [4]byte
-	for i := range min(len(run)/2, len(head)) {
-		head[i] = digit[run[2*i]]<<4 | digit[run[2*i+1]]
+	for i := 0; i+6 <= min(len(run), packedWithin); i++ {
+		head := [3]byte{digit[run[i]]<<4 | digit[run[i+1]], digit[run[i+2]]<<4 | digit[run[i+3]], digit[run[i+4]]<<4 | digit[run[i+5]]}
+		switch {
+		case isZlib(head[0], head[1]), head == [3]byte{0x1f, 0x8b, 8}, head == [3]byte{'P', 'K', 3}, head == [3]byte{0x28, 0xb5, 0x2f}:
+			ways |= 1 << (i & 1)
+		}
 	}
-	return isZlib(head[0], head[1]) || hasMagic(head[:])
+	return ways
 }
 
 // printable says that b is text: nearly all of it is ASCII that people write,

@@ -9,7 +9,7 @@ import (
 const (
 	// minRun is the shortest run of base64 or hex that is decoded: less holds
 	// no value that was encoded once more, and no token.
-	minRun = 24
+	minRun = 20
 	// minLine is the shortest line of a run that goes on on the next one.
 	minLine = 32
 	// sample is how much of a run is decoded to see whether it is one.
@@ -99,12 +99,22 @@ func (q *search) run(run []byte, p place, start, end int, lines bool) {
 		}
 		q.seen[key] = struct{}{}
 	}
-	if q.hexes(run, p, start, end) {
+	if lines {
+		one := q.buffer(len(run))
+		for _, c := range run {
+			if !gap[c] {
+				one = append(one, c)
+			}
+		}
+		defer q.release(one)
+		run = one
+	}
+	if q.hexes(run, p, start, end, lines) {
 		return
 	}
 	ways := ways64(run)
-	if len(run) > shortRun || lines {
-		ways |= 1 // there may be text where no sample is taken, or on later lines
+	if len(run) > shortRun {
+		ways |= 1 // there may be text where no sample is taken
 	}
 	for skip := range 4 {
 		if ways>>skip&1 == 0 {
@@ -131,23 +141,27 @@ func (q *search) tooDeep(run []byte) {
 }
 
 // hexes decodes the parts of run that are hex digits only, and says whether
-// that is all of it.
-func (q *search) hexes(run []byte, p place, start, end int) bool {
+// that is all of it. Where the run has lines, a hit covers all of them.
+func (q *search) hexes(run []byte, p place, start, end int, lines bool) bool {
 	for i := minRun - 1; i < len(run) && q.err == nil; {
 		if digit[run[i]] == 255 {
 			i += minRun
 			continue
 		}
 		a, b := i, i+1
-		for a > 0 && i-a < minRun && (digit[run[a-1]] != 255) {
+		for a > 0 && i-a < minRun && digit[run[a-1]] != 255 {
 			a--
 		}
-		for b < len(run) && (digit[run[b]] != 255 || gap[run[b]]) {
+		for b < len(run) && digit[run[b]] != 255 {
 			b++
 		}
 		if b-a >= minRun {
-			q.hex(run[a:b], p, start+a, start+b)
-			if b-a == end-start {
+			if lines {
+				q.hex(run[a:b], p, start, end)
+			} else {
+				q.hex(run[a:b], p, start+a, start+b)
+			}
+			if b-a == len(run) {
 				return true
 			}
 		}
@@ -157,12 +171,16 @@ func (q *search) hexes(run []byte, p place, start, end int) bool {
 }
 
 func (q *search) hex(run []byte, p place, start, end int) {
-	if len(run) <= shortRun && !mayHex(run) {
+	ways := waysHex(run)
+	if ways == 0 {
 		return
 	}
 	out := q.buffer(len(run)/2 + 1)
 	defer func() { q.release(out) }()
 	for skip := range 2 {
+		if ways>>skip&1 == 0 {
+			continue
+		}
 		out = out[:0]
 		high, odd := byte(0), false
 		for _, c := range run[skip:] {
@@ -179,9 +197,6 @@ func (q *search) hex(run []byte, p place, start, end int) {
 			if printable(out[:min(len(out), sample)]) || hasMagic(out) {
 				q.fail(egress.ErrTooDeep)
 			}
-			continue
-		}
-		if skip > 0 && !printable(out[:min(len(out), sample)]) && !hasMagic(out) {
 			continue
 		}
 		if !q.produce(len(out)) {

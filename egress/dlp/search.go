@@ -11,8 +11,9 @@ import (
 // who does not want to hide something, or to tire the sidecar.
 const (
 	// maxDepth is how many times what was decoded or unpacked is decoded again:
-	// three, and one more for a value that is itself encoded, as a JWT is.
-	maxDepth = 4
+	// three times packed and encoded, and once more for a value that is encoded
+	// itself, as a JWT is.
+	maxDepth = 7
 	// maxRounds is how many times escapes are undone whose digits are escaped.
 	maxRounds = 4
 	// maxOutput bounds what is decoded and unpacked of one body, in bytes.

@@ -32,12 +32,13 @@ func undo(dst, src []byte, at func(out, start, end int)) (n int, undone bool) {
 		if r = next; r == len(src) {
 			break
 		}
-		start, c := r, src[r]
+		start, c, encoded := r, src[r], false
 		for {
 			to, k := escape(c, src[r+1:])
-			if k == 0 {
+			if k == 0 || encoded && isNumber(src[r+1:]) {
 				break
 			}
+			encoded = to == '\\' && k > 1
 			c, r, undone = to, r+k, true
 		}
 		r++
@@ -48,6 +49,16 @@ func undo(dst, src []byte, at func(out, start, end int)) (n int, undone bool) {
 		n++
 	}
 	return n, undone
+}
+
+// isNumber says that rest begins with an escape of its own: a backslash that
+// was encoded itself is not doubled by it.
+func isNumber(rest []byte) bool {
+	if len(rest) < 2 || rest[0] != '\\' {
+		return false
+	}
+	_, n := backslash(rest[1:])
+	return n > 1
 }
 
 // undoAll is undo until nothing changes, for values.
@@ -127,8 +138,12 @@ func entity(rest []byte) (byte, int) {
 		from, base = 2, 16
 	}
 	c, n := digits(rest, from, 1, 10, base)
-	if n > 0 && n < len(rest) && rest[n] == ';' {
+	switch {
+	case n == 0 || n == len(rest):
+	case rest[n] == ';':
 		n++
+	case rest[n] == '%' || rest[n] == '\\' || rest[n] == '&':
+		return 0, 0 // the number may go on with an escape: the next round knows
 	}
 	return c, n
 }

@@ -10,33 +10,32 @@ import (
 // a few characters between many signs.
 func isWeak(v string) bool {
 	t := squeezed(v)
-	letters, distinct := 0, [256]bool{}
-	kinds := 0
+	distinct, kinds, changes := [256]bool{}, 0, 0
 	for _, c := range t {
-		if c&^0x80 > '9' {
-			letters++
-		}
 		if !distinct[c] {
 			distinct[c] = true
 			kinds++
 		}
 	}
-	// Sixteen letters in mixed case are no words either, if the case changes
-	// more often than names in code do.
-	if letters == len(t) && caseChanges(v) < len(t)/3 {
-		return true
-	}
-	return len(t) < minValue || letters == 0 || kinds < 5
-}
-
-func caseChanges(v string) int {
-	n := 0
 	for i := 1; i < len(v); i++ {
-		if kept[v[i]] != 0 && kept[v[i-1]] != 0 && (v[i]^v[i-1])&0x20 != 0 {
-			n++
+		if kindOf(v[i]) != kindOf(v[i-1]) && kept[v[i]] != 0 && kept[v[i-1]] != 0 {
+			changes++
 		}
 	}
-	return n
+	// Random characters change between letters of both cases and digits all the
+	// time, and words do not.
+	return len(t) < minValue || changes < len(t)/4 || kinds < 5
+}
+
+// kindOf is 0 for digits, 1 for capitals, 2 for other letters.
+func kindOf(c byte) int {
+	switch {
+	case c <= '9':
+		return 0
+	case c <= 'Z':
+		return 1
+	}
+	return 2
 }
 
 // verify looks again at a weak find in text[start:end]: it has to be the value
