@@ -38,9 +38,8 @@ func (s *Scanner) Stream(b egress.Body) (egress.Searcher, error) {
 
 // window searches what slides past, together with the end of what came before.
 type window struct {
-	s     *Scanner
-	buf   []byte
-	found bool // in buf already
+	s   *Scanner
+	buf []byte
 }
 
 // push searches p and returns the hits that reach into it, without bounds.
