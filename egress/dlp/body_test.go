@@ -159,3 +159,16 @@ func TestPatternsInEveryLayer(t *testing.T) {
 		t.Errorf("side by side: %v", hits)
 	}
 }
+
+// TestRepeatedRuns asserts that a long run is covered in each of its places.
+func TestRepeatedRuns(t *testing.T) {
+	s := withPatterns()
+	run := std64(strings.Repeat(code, 20) + fixture)
+	plain, hits, err := s.Body(body0("", run+" "+run+" "+run))
+	if err != nil || len(hits) != 3 {
+		t.Fatal(hits, err)
+	}
+	if _, again, _ := s.Body(body0("", string(cover(t, plain, hits, '*')))); len(again) > 0 {
+		t.Error(again)
+	}
+}

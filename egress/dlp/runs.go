@@ -92,12 +92,17 @@ func joined(text []byte, end, length int) int {
 var gap = [256]bool{' ': true, '\n': true, '\r': true, '\t': true, '"': true, '\'': true, ',': true, '\\': true}
 
 func (q *search) run(run []byte, p place, start, end int, lines bool) {
-	if len(run) > shortRun {
+	if len(run) > shortRun && p.depth < maxDepth {
 		key := maphash.Bytes(q.seed, run)
-		if _, ok := q.seen[key]; ok && p.depth < maxDepth {
+		if _, ok := q.seen[key]; ok {
 			return
 		}
-		q.seen[key] = struct{}{}
+		// Where something is found, it is to be covered in each place.
+		defer func(before int) {
+			if len(q.hits) == before {
+				q.seen[key] = struct{}{}
+			}
+		}(len(q.hits))
 	}
 	if lines {
 		one := q.buffer(len(run))
