@@ -35,11 +35,16 @@ type Options struct {
 	Build string
 	// Stdout gets state lines and nothing else, Stderr one line an event.
 	Stdout, Stderr io.Writer
+	// Pipelock is the program of a document that wants one as its last hop, and
+	// PipelockDir a private directory for it; "" means that there is none.
+	Pipelock, PipelockDir string
 	// MaxConns bounds the door; it is lowered to fit the descriptor limit.
 	MaxConns int
 
 	// newProxy is replaced in tests.
 	newProxy func(opts Options, log func(entry any)) (Proxy, error)
+	// note writes one line an event.
+	note func(format string, args ...any)
 }
 
 // Proxy is what the sidecar needs of the intercepting proxy.
@@ -72,12 +77,14 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	access := newRing(maxLog)
 	held := &vault{}
+	state := &state{opts: opts, vault: held}
+	opts.note = (&notes{w: opts.Stderr, held: held, repeat: state.repeat}).add
 	proxy, err := opts.newProxy(opts, func(entry any) { access.add(entry, held.secrets()) })
 	if err != nil {
 		return err
 	}
 	defer proxy.Close()
-	state := &state{opts: opts, proxy: proxy, vault: held}
+	state.proxy = proxy
 	control, err := listen(opts.ControlSocket, 0o600)
 	if err != nil {
 		return err
@@ -92,9 +99,8 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 
-	note := noter(opts.Stderr)
-	doors := &server{name: "door", note: note, limit: opts.MaxConns, handle: newDispatch(state).serve}
-	controls := &server{name: "control", note: note, limit: maxControls, handle: (&controller{state, access}).serve}
+	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls, handle: (&controller{state, access}).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -128,7 +134,14 @@ func apart(opts Options) error {
 		return errors.New("a sidecar needs a door socket, a control socket and a ca directory")
 	}
 	shared := filepath.Dir(filepath.Clean(opts.DoorSocket))
-	for name, dir := range map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir} {
+	private := map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir}
+	if opts.Pipelock != "" {
+		if opts.PipelockDir == "" {
+			return errors.New("pipelock needs a directory")
+		}
+		private["pipelock directory"] = opts.PipelockDir
+	}
+	for name, dir := range private {
 		rel, err := filepath.Rel(shared, filepath.Clean(dir))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

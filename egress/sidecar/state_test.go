@@ -22,7 +22,7 @@ func TestApplySwapsAndAnnounces(t *testing.T) {
 	if err := s.apply(document(func(d *egress.Document) { d.UpstreamCA = "PEM" })); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"bb":1,"state":"configured","build":"v9","live":{"egress":"v1:aa"},"tokens":{"EGRESS_TOKEN_0":"d0"},"rules":"fdee4908a901fca76de280db6762ffe7"}` + "\n"
+	want := `{"bb":1,"state":"configured","build":"v9","live":{"egress":"v1:aa"},"tokens":{"EGRESS_TOKEN_0":"d0"},"rules":"58ab786906ee4490612efa214dc82539"}` + "\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("state line (-want +got)\n%s", diff)
 	}
