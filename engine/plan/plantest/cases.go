@@ -120,6 +120,9 @@ func fixedHalf(t *table) {
 	}, identity, prompt, skills, token, onLAN)), list(Running(dev)), image(dev, "img:2"))
 	t.on("replaced with a wider gate", Desired(Spec("dev", port2, identity, token)), list(Running(dev)))
 	t.on("replaced with another sidecar", Desired(Spec("dev", port2, onLAN)), list(Running(dev, sidecarOutdated)))
+	t.on("pipelock turned on", Desired(Spec("dev", piped)), list(Running(dev)))
+	t.on("pipelock kept", Desired(Spec("dev", piped)), list(Running(Spec("dev", piped))))
+	t.on("another pipelock", Desired(Spec("dev", piped)), list(Running(Spec("dev", piped), func(i *plan.Instance) { i.Sidecar.Image = "side:p0" })))
 	t.on("image changed", Desired(dev), list(Running(dev)), image(dev, "img:2"))
 	t.on("image moved under its name", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:12@sha256:2"))
 	t.on("another image named", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:13@sha256:2"))
@@ -198,6 +201,7 @@ func sidecars(t *table) {
 		{"unconfigured", []instanceEdit{unconfigured}},
 		{"outdated", []instanceEdit{sidecarOutdated}},
 		{"on another network", []instanceEdit{sidecarElsewhere}},
+		{"with pipelock", []instanceEdit{sidecarPiped}},
 		{"altered", []instanceEdit{sidecarAltered}},
 		{"all of it", []instanceEdit{sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarAltered}},
 		{"gone with its volumes", []instanceEdit{sidecarGone, volumesGone}},

@@ -10,11 +10,11 @@ import (
 
 var (
 	specEdits = []specEdit{
-		identity, prompt, skills, port2, onLAN, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
+		identity, prompt, skills, port2, onLAN, piped, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
 		func(s *spec.Spec) { s.Image.Name, s.Image.Recipe = "other", "FROM y" },
 	}
 	instanceEdits = []instanceEdit{
-		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere,
+		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarPiped,
 		sidecarAltered, volumesGone, unconfigured, otherRules, unread, otherForm,
 	}
 )
