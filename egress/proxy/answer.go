@@ -23,6 +23,9 @@ var validators = []string{"Etag", "Content-Digest", "Repr-Digest", "Digest", "Co
 
 // answered looks at an answer before its head goes back.
 func (x *exchange) answered(res *http.Response) error {
+	if err := x.noteHop(res); err != nil {
+		return err
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if err := x.switched(res); err != nil {
 			return err
