@@ -23,9 +23,6 @@ var validators = []string{"Etag", "Content-Digest", "Repr-Digest", "Digest", "Co
 
 // answered looks at an answer before its head goes back.
 func (x *exchange) answered(res *http.Response) error {
-	if err := x.noteHop(res); err != nil {
-		return err
-	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if err := x.switched(res); err != nil {
 			return err
@@ -35,6 +32,9 @@ func (x *exchange) answered(res *http.Response) error {
 	}
 	if res.Header["Content-Type"] == nil {
 		x.w.Header()["Content-Type"] = nil // or net/http would guess one
+	}
+	if err := x.noteHop(res); err != nil {
+		return err
 	}
 	if len(res.Trailer) > 0 && x.r.ProtoMajor == 1 {
 		res.Header.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
