@@ -44,6 +44,20 @@ func (x *exchange) noteHop(res *http.Response) error {
 	return nil
 }
 
+// hopOrders are the agent's headers that a scanning hop would take for words to
+// itself, such as whose request it is (attack G11).
+func (x *exchange) hopOrders() []string {
+	var names []string
+	if hop := x.live.policy.hop; hop != nil && hop.Roots != nil {
+		for name := range x.r.Header {
+			if strings.HasPrefix(strings.ToLower(strings.ReplaceAll(name, "_", "-")), "x-"+hop.Name+"-") {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // lookedIn reports whether the hop spoke to us in the upstream's place.
 func (h *Hop) lookedIn(res *http.Response) bool {
 	if res.TLS == nil {

@@ -9,6 +9,20 @@ import (
 	"testing"
 )
 
+func TestHopOrders(t *testing.T) {
+	x := &exchange{live: &live{policy: &Policy{hop: &Hop{Name: "pipelock", Roots: x509.NewCertPool()}}}}
+	x.r = &http.Request{Header: http.Header{"X-Pipelock-Agent": {"other"}, "X_Pipelock_Mode": {"audit"}, "X-Pipe": {"kept"}}}
+	dropHeaders(x.r.Header, x.hopOrders())
+	if len(x.r.Header) != 1 || x.r.Header.Get("X-Pipe") != "kept" {
+		t.Errorf("%v", x.r.Header)
+	}
+	x.live.policy.hop = nil
+	x.r.Header.Set("X-Pipelock-Agent", "other")
+	if names := x.hopOrders(); len(names) > 0 {
+		t.Errorf("without a hop %v go", names)
+	}
+}
+
 // Only what can be the hop's is marked, and no byte of a body changes.
 func TestNoteHop(t *testing.T) {
 	ca, err := LoadOrCreateCA(t.TempDir())

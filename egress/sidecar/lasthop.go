@@ -33,7 +33,8 @@ func (h *lastHop) ready(doc egress.Document) (*pipelock.Process, error) {
 	if h.now.Serves(policy) {
 		return h.now, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
+	// Who asks waits for controlTimeout.
+	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout*2/3)
 	defer cancel()
 	return pipelock.Start(ctx, h.options, policy)
 }
