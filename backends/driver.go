@@ -85,6 +85,12 @@ type Mounter interface {
 	CanMount() error
 }
 
+// Preflighter is a driver that can say what this machine lacks for an instance.
+type Preflighter interface {
+	// Preflight returns it (a diag.Diagnostic), or nil. It makes nothing.
+	Preflight(ctx context.Context, s *spec.Spec) error
+}
+
 // Orphan is a shared resource of ours that serves nothing.
 type Orphan struct {
 	Kind string // container, volume, image, network, directory

@@ -19,6 +19,7 @@ import (
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
 	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
+	"egress/pipelock/child.go":           "pipelock, beside the sidecar, which the user's bb put into its image",
 	"egress/door/session/start_linux.go": "the command of a session, in the bottle",
 	"engine/host/command.go":             "a token's command, which a bottle of the user's home names",
 	"backends/docker/ssh.go":             "ssh, to the engine that the user names",

@@ -42,7 +42,7 @@ func (d *Driver) Doctor(ctx context.Context) []backends.Finding {
 	e.versions(v, info)
 	e.confinement(info)
 	e.storage(info, d.local())
-	e.list = append(e.list, d.examineBase(ctx), d.examineBinary(v.Arch))
+	e.list = append(e.list, d.examineBase(ctx), d.examineBinary(v.Arch), d.examinePipelock(v.Arch))
 	return e.list
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// Binary is the path of a static linux bb. What only looks at or removes
 	// bottles works without one.
 	Binary string
+	// Pipelock is the path of the pipelock that goes into sidecars that want it;
+	// "" means that of PATH.
+	Pipelock string
 	// BaseImage defaults to DefaultBaseImage.
 	BaseImage string
 	// BuildCA is PEM: roots that image builds trust besides their own.
@@ -62,6 +65,7 @@ type Driver struct {
 	warned   sync.Once    // of an address that is exposed
 	facts    *engineFacts // nil until asked
 	binaryID func() (binary, error)
+	pipelock func() (program, error)
 }
 
 var _ backends.Driver = (*Driver)(nil)
@@ -88,6 +92,7 @@ func New(o Options) (*Driver, error) {
 	return &Driver{
 		opts: o, engine: c, at: at, dial: dial, profile: seccompProfile(), patience: agentPatience,
 		binaryID: sync.OnceValues(func() (binary, error) { return readBinary(o.Binary) }),
+		pipelock: pipelockOnce(o.Pipelock),
 	}, nil
 }
 

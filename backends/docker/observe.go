@@ -44,6 +44,13 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 		sidecar, err = d.resolveSidecar(ctx)
 		return err
 	})
+	var piped resolved
+	if slices.ContainsFunc(q.Specs, func(s *spec.Spec) bool { return s.Gate.Pipelock }) {
+		work = append(work, func() (err error) {
+			piped, err = d.pipelockImage(ctx)
+			return err
+		})
+	}
 	groups := byImage(q.Specs)
 	images := make([]resolved, len(groups))
 	for i, g := range groups {
@@ -55,7 +62,7 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 	if err := errors.Join(parallel.Run(d.at.width(len(work)), work...)...); err != nil {
 		return plan.World{}, err
 	}
-	w.SidecarImage = sidecar.label
+	w.SidecarImage, w.PipelockImage = sidecar.label, piped.label
 	for i, g := range groups {
 		for _, s := range g {
 			w.Images[s.ID.Name()] = images[i].state()
@@ -64,7 +71,7 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 	w.SharedNetwork = d.networkState(networks)
 	c := collector{
 		owner: d.opts.Owner, query: q, found: map[spec.ID]*plan.Instance{},
-		scene: newScene(networks, volumes, append(images, sidecar)...),
+		scene: newScene(networks, volumes, append(images, sidecar, piped)...),
 	}
 	if err := d.lookAtBuilds(ctx, c.scene, containers...); err != nil {
 		return plan.World{}, err
@@ -178,7 +185,7 @@ func part(x container.Summary, altered []string) *plan.Part {
 		Ref: x.ID, Running: x.State == container.StateRunning, Paused: x.State == container.StatePaused, Status: x.Status, Created: x.Created,
 		Spec: x.Labels[spec.LabelSpec], SpecJSON: x.Labels[spec.LabelSpecJSON],
 		Image: x.Labels[spec.LabelImage], Version: x.Labels[spec.LabelVersion],
-		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork],
+		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork], Pipelock: x.Labels[spec.LabelPipelock] != "",
 		Confinement: x.Labels[spec.LabelConfinement], Altered: altered,
 	}
 }

@@ -42,7 +42,7 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 	var networkID string
 	var old *container.InspectResponse
 	if err := d.together(
-		func() (err error) { built, err = d.resolveSidecar(ctx); return err },
+		func() (err error) { built, err = d.gateImage(ctx, s); return err },
 		func() (err error) { networkID, err = d.outerNetwork(ctx, s.Gate.Network); return err },
 		func() (err error) { old, err = d.find(ctx, s.ID, spec.RoleSidecar); return err },
 	); err != nil {
@@ -57,7 +57,7 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 		if err != nil {
 			return err
 		}
-		if sidecarFits(old, image, s.Gate.Network, networkID) && len(seen.sidecar(s.ID, listed)) == 0 {
+		if sidecarFits(old, image, s.Gate, networkID) && len(seen.sidecar(s.ID, listed)) == 0 {
 			return d.startSidecar(ctx, old)
 		}
 		if err := d.remove(ctx, old.ID, s.ID.Sidecar()); err != nil {
@@ -73,6 +73,9 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 	labels := d.identity(s.ID, spec.RoleSidecar)
 	labels[spec.LabelImage] = image
 	labels[spec.LabelNetwork] = s.Gate.Network
+	if s.Gate.Pipelock {
+		labels[spec.LabelPipelock] = "1"
+	}
 	labels[spec.LabelSource] = source(s)
 	name := s.ID.Sidecar()
 	made, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
@@ -115,19 +118,22 @@ func (d *Driver) doorTaken(ctx context.Context, s *spec.Spec) error {
 
 // sidecarFits reports whether the sidecar is the one that would be made now.
 // Its labels say what it was made as; the engine says what it sits on.
-func sidecarFits(c *container.InspectResponse, image, networkName, networkID string) bool {
+func sidecarFits(c *container.InspectResponse, image string, gate spec.Gate, networkID string) bool {
 	return c.Config.Labels[spec.LabelImage] == image &&
-		c.Config.Labels[spec.LabelNetwork] == networkName &&
+		c.Config.Labels[spec.LabelNetwork] == gate.Network &&
+		(c.Config.Labels[spec.LabelPipelock] != "") == gate.Pipelock &&
 		string(c.HostConfig.NetworkMode) == networkID
 }
 
 func sidecarConfig(s *spec.Spec, image string, labels map[string]string) *container.Config {
+	args := []string{"--door", doorDir + "/door.sock", "--control", controlSocket, "--ca", caDir}
+	if s.Gate.Pipelock {
+		args = append(args, "--pipelock", pipelockPath, "--pipelock-dir", pipelockDir)
+	}
 	return &container.Config{
-		Image:      image,
-		Entrypoint: []string{sidecarBinary, "sidecar", "run"},
-		Cmd: []string{
-			"--door", doorDir + "/door.sock", "--control", controlSocket, "--ca", caDir,
-		},
+		Image:       image,
+		Entrypoint:  []string{sidecarBinary, "sidecar", "run"},
+		Cmd:         args,
 		User:        sidecarUser,
 		Env:         []string{"BB_INSTANCE=" + s.ID.Name()},
 		WorkingDir:  "/",
@@ -144,6 +150,9 @@ func (d *Driver) sidecarHost(s *spec.Spec, networkID string) *container.HostConf
 	host.Tmpfs = map[string]string{
 		"/tmp":     "mode=1777,noexec,nosuid,nodev,size=64m",
 		controlDir: "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=64k",
+	}
+	if s.Gate.Pipelock {
+		host.Tmpfs[pipelockDir] = "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=16m"
 	}
 	// Not NoCopy: an empty volume takes the owner of the image's directory.
 	host.Mounts = []mount.Mount{

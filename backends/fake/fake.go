@@ -93,6 +93,9 @@ func (d *Driver) CreateSidecar(_ context.Context, s *spec.Spec) error {
 		labels := d.labels(s, spec.RoleSidecar)
 		labels[spec.LabelImage] = sidecarImage
 		labels[spec.LabelNetwork] = s.Gate.Network
+		if s.Gate.Pipelock {
+			labels[spec.LabelPipelock] = "1"
+		}
 		c, err := w.claim(s.ID.Sidecar(), labels)
 		if err != nil {
 			return err

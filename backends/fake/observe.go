@@ -12,7 +12,7 @@ import (
 
 // Observe reads the file.
 func (d *Driver) Observe(_ context.Context, q plan.Query) (plan.World, error) {
-	out := plan.World{Backend: d.Name(), Images: map[string]plan.ImageState{}, SidecarImage: sidecarImage}
+	out := plan.World{Backend: d.Name(), Images: map[string]plan.ImageState{}, SidecarImage: sidecarImage, PipelockImage: sidecarImage}
 	err := d.view(func(w *File) error {
 		out.SharedNetwork = w.SharedNetwork
 		for _, s := range q.Specs {
@@ -94,7 +94,7 @@ func part(c *Container) *plan.Part {
 		Ref: c.Ref, Running: c.Running, Status: status,
 		Spec: c.Labels[spec.LabelSpec], SpecJSON: c.Labels[spec.LabelSpecJSON],
 		Image: c.Labels[spec.LabelImage], Version: c.Labels[spec.LabelVersion],
-		Source: c.Labels[spec.LabelSource], Network: c.Labels[spec.LabelNetwork],
+		Source: c.Labels[spec.LabelSource], Network: c.Labels[spec.LabelNetwork], Pipelock: c.Labels[spec.LabelPipelock] != "",
 		Altered: c.Altered,
 	}
 }

@@ -144,7 +144,8 @@ func (m *model) misfit(w *File, s *spec.Spec) string {
 		return "its gate does not run"
 	case gate.Labels[spec.LabelOwner] != owner || len(gate.Altered) > 0:
 		return "its gate is not as bb made it"
-	case gate.Labels[spec.LabelNetwork] != s.Gate.Network || gate.Labels[spec.LabelImage] != sidecarImage:
+	case gate.Labels[spec.LabelNetwork] != s.Gate.Network || gate.Labels[spec.LabelImage] != sidecarImage,
+		(gate.Labels[spec.LabelPipelock] != "") != s.Gate.Pipelock:
 		return "its gate is another kind"
 	case gate.State == nil || gate.State.State != egress.StateConfigured:
 		return "its gate enforces nothing"

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/dlp/tokens"
 )
 
 // Scanner looks for a set of values and for patterns of tokens. It is safe for
@@ -37,7 +38,7 @@ const knownValue = "known value"
 func New(values []string) *Scanner {
 	s := &Scanner{
 		known:    newMatcher(formsOf(values)),
-		patterns: func([]byte, func(string, int, int)) {},
+		patterns: tokens.Find,
 	}
 	s.searches.New = func() any { return newSearch(s) }
 	return s

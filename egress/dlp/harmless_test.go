@@ -50,7 +50,7 @@ func TestHarmlessRequestsPass(t *testing.T) {
 		})},
 		"ids that look like JWTs": {"application/json", lines(500, func(i int) string {
 			return "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + std64(fmt.Sprintf(`{"sub":"%d","n":%d}`, i, i*i)) + "." +
-				base64.RawURLEncoding.EncodeToString(sum(i))
+				base64.RawURLEncoding.EncodeToString(sum(i)[:9]) // no signature is so short
 		})},
 		"words about keys": {"text/plain", strings.Repeat(`The password of my company is not in this repository: "my company password"
 was an example. Correct horse battery staple is a comic; hello, world again. Keys begin with sk-ant- or ghp_, and a token of 12345 is too short. Set PASSWORD=1234 in .env.example.

@@ -36,6 +36,9 @@ func (x *exchange) answered(res *http.Response) error {
 	if res.Header["Content-Type"] == nil {
 		x.w.Header()["Content-Type"] = nil // or net/http would guess one
 	}
+	if err := x.noteHop(res); err != nil {
+		return err
+	}
 	if len(res.Trailer) > 0 && x.r.ProtoMajor == 1 {
 		res.Header.Del("Content-Length") // HTTP/1.1 has trailers behind chunks only
 	}

@@ -62,6 +62,12 @@ var neverRanges = prefixes(
 	"fd20:ce::254/128", // Google
 )
 
+// NeverRanges are the addresses that no route leads to, also those in which a
+// translator's IPv6 address hides one: for a hop that resolves names itself.
+func NeverRanges() []netip.Prefix {
+	return append(prefixes(nat64.String(), sixTo4.String(), siit.String(), "::ffff:0.0.0.0/96"), neverRanges...)
+}
+
 // insideRanges are refused unless the route's ssrf_ip_allowlist covers them.
 var insideRanges = prefixes(
 	"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",

@@ -56,7 +56,7 @@ func (x *exchange) strip() *denial {
 		})
 		limitCoding(h)
 	}
-	dropHeaders(h, drop)
+	dropHeaders(h, append(drop, x.hopOrders()...))
 	for name := range h {
 		if len(name) > len(forwarded) && sameHeader(name[:len(forwarded)], forwarded) {
 			delete(h, name)

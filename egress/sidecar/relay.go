@@ -44,7 +44,7 @@ func Relay(ctx context.Context, address string, stdin io.Reader, stdout, stderr 
 	if err := json.Unmarshal(line, &q); err != nil {
 		return errors.New("malformed request for the relay") // the text may hold the credentials
 	}
-	r, err := newRelay(q, noter(stderr))
+	r, err := newRelay(q, (&notes{w: stderr, held: &vault{}, repeat: func() {}}).add)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,10 @@ func newRelay(q egress.RelayRequest, note func(string, ...any)) (*relay, error) 
 	if err != nil || parent.Scheme != "http" && parent.Scheme != "https" || parent.Port() == "" || parent.User != nil {
 		return nil, errors.New("a parent proxy is http://HOST:PORT or https://HOST:PORT")
 	}
-	if err := egress.CheckToken(q.Credentials); err != nil {
-		return nil, fmt.Errorf("credentials of the parent proxy: %w", err)
+	if q.Credentials != "" {
+		if err := egress.CheckToken(q.Credentials); err != nil {
+			return nil, fmt.Errorf("credentials of the parent proxy: %w", err)
+		}
 	}
 	r := &relay{parent: parent, tls: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: parent.Hostname()}}
 	login := *parent

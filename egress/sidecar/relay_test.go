@@ -174,7 +174,7 @@ func TestRelayRefuses(t *testing.T) {
 			t.Errorf("%q: %q, %v", request, out.String(), err)
 		}
 	}
-	client, _, _, _ := startRelay(t, egress.RelayRequest{URL: "http://127.0.0.1:1", Credentials: "a:b"})
+	client, _, _, _ := startRelay(t, egress.RelayRequest{URL: "http://127.0.0.1:1", Credentials: "user:not-the-login"})
 	address, err := client.Transport.(*http.Transport).Proxy(&http.Request{})
 	if err != nil {
 		t.Fatal(err)

@@ -35,11 +35,16 @@ type Options struct {
 	Build string
 	// Stdout gets state lines and nothing else, Stderr one line an event.
 	Stdout, Stderr io.Writer
+	// Pipelock is the program of a document that wants one as its last hop, and
+	// PipelockDir a private directory for it; "" means that there is none.
+	Pipelock, PipelockDir string
 	// MaxConns bounds the door; it is lowered to fit the descriptor limit.
 	MaxConns int
 
 	// newProxy is replaced in tests.
 	newProxy func(opts Options, log func(entry any)) (Proxy, error)
+	// note writes one line an event.
+	note func(format string, args ...any)
 }
 
 // Proxy is what the sidecar needs of the intercepting proxy.
@@ -75,10 +80,10 @@ func Run(ctx context.Context, opts Options) error {
 	if err := os.MkdirAll(opts.CADir, 0o700); err != nil {
 		return err
 	}
-	note := noter(opts.Stderr)
 	state := &state{opts: opts, vault: &vault{}}
+	opts.note = (&notes{w: opts.Stderr, held: state.vault, repeat: state.repeat}).add
 	kept := openStore(directory(filepath.Join(opts.CADir, logDirName)), maxLogFile, func(err error) {
-		note("the access log stays in memory, the latest of it only: %v", err)
+		opts.note("the access log stays in memory, the latest of it only: %v", err)
 	})
 	access := newJournal(kept, state.instance, state.vault.secrets)
 	defer access.close()
@@ -102,8 +107,8 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 
-	doors := &server{name: "door", note: note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: note, limit: maxControls + maxReaders, handle: newController(state, kept).serve}
+	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders, handle: newController(state, kept).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -137,7 +142,14 @@ func apart(opts Options) error {
 		return errors.New("a sidecar needs a door socket, a control socket and a ca directory")
 	}
 	shared := filepath.Dir(filepath.Clean(opts.DoorSocket))
-	for name, dir := range map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir} {
+	private := map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir}
+	if opts.Pipelock != "" {
+		if opts.PipelockDir == "" {
+			return errors.New("pipelock needs a directory")
+		}
+		private["pipelock directory"] = opts.PipelockDir
+	}
+	for name, dir := range private {
 		rel, err := filepath.Rel(shared, filepath.Clean(dir))
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

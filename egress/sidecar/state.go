@@ -27,6 +27,9 @@ type state struct {
 	applying sync.Mutex
 	// live is redacted: the document without values, as get shows it.
 	live atomic.Pointer[egress.Document]
+
+	saying sync.Mutex
+	said   []byte // the last state line
 }
 
 func (s *state) configured() bool { return s.live.Load() != nil }
@@ -70,7 +73,7 @@ func (s *state) apply(data []byte) error {
 	}
 	s.vault.replace(slots)
 	s.live.Store(shown)
-	if _, err := s.opts.Stdout.Write(line); err != nil {
+	if err := s.say(line); err != nil {
 		return errors.New("policy is in force, but the state line could not be written")
 	}
 	return nil
@@ -100,8 +103,22 @@ func (s *state) announce(line egress.StateLine) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.opts.Stdout.Write(data)
+	return s.say(data)
+}
+
+func (s *state) say(line []byte) error {
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	s.said = line
+	_, err := s.opts.Stdout.Write(line)
 	return err
+}
+
+// repeat says the last state line again.
+func (s *state) repeat() {
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	_, _ = s.opts.Stdout.Write(s.said)
 }
 
 func encodeLine(line egress.StateLine) ([]byte, error) {

@@ -144,15 +144,20 @@ func quotes(text string, slots map[string]secret) bool {
 // scrub replaces needles in one encoded log line, should any occur. A line that
 // is no JSON afterwards is dropped: a value had the form of a line's own parts.
 func scrub(line []byte, needles [][]byte) []byte {
-	found := false
+	clean, found := blank(line, needles)
+	if found && !json.Valid(clean) {
+		return []byte(`{"error":"entry holds a value of the vault"}`)
+	}
+	return clean
+}
+
+// blank replaces needles in a line.
+func blank(line []byte, needles [][]byte) (clean []byte, found bool) {
 	for _, form := range needles {
 		if bytes.Contains(line, form) {
 			found = true
 			line = bytes.ReplaceAll(line, form, []byte("[redacted]"))
 		}
 	}
-	if found && !json.Valid(line) {
-		return []byte(`{"error":"entry holds a value of the vault"}`)
-	}
-	return line
+	return line, found
 }

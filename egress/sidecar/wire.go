@@ -5,13 +5,16 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/dlp"
+	"github.com/bot-bottle/bb/egress/pipelock"
 	"github.com/bot-bottle/bb/egress/proxy"
 )
 
 // wired is egress/proxy as the sidecar wants it.
 type wired struct {
 	*proxy.Proxy
-	ca *proxy.CA
+	ca  *proxy.CA
+	hop *lastHop
 }
 
 // openProxy loads or makes the bottle's authority and starts a proxy that has
@@ -24,6 +27,7 @@ func openProxy(opts Options, log func(entry any)) (Proxy, error) {
 	}
 	p, err := proxy.New(proxy.Options{
 		CA:          ca,
+		Inspector:   func(values []string) egress.Inspector { return dlp.New(values) },
 		Log:         func(e proxy.Entry) { log(e) },
 		MaxConns:    opts.MaxConns,
 		MaxRequests: 2 * opts.MaxConns,
@@ -31,7 +35,9 @@ func openProxy(opts Options, log func(entry any)) (Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wired{p, ca}, nil
+	return wired{p, ca, &lastHop{options: pipelock.Options{
+		Binary: opts.Pipelock, Dir: opts.PipelockDir, Note: opts.note,
+	}}}, nil
 }
 
 func (w wired) ServeConn(conn *net.UnixConn)  { untilClosed(conn, w.ServeProxy) }
@@ -51,8 +57,23 @@ func (w wired) Swap(doc egress.Document) error {
 	if err != nil {
 		return err
 	}
+	last, err := w.hop.ready(doc)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		policy = policy.Through(last.Hop())
+	}
 	w.SetPolicy(policy)
+	w.hop.settle(last)
 	return nil
+}
+
+// Close ends what passes, and then what it passes through.
+func (w wired) Close() error {
+	err := w.Proxy.Close()
+	w.hop.settle(nil)
+	return err
 }
 
 func (w wired) CertPEM() []byte { return w.ca.CertPEM() }

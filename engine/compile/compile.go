@@ -121,7 +121,7 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 		Backend: c.backend(),
 		Source:  spec.Source{AgentFile: a.File, BottleFile: b.File, Bottle: b.Name, Lineage: b.Lineage},
 		Image:   c.image(prov),
-		Gate:    spec.Gate{Network: b.Egress.Network},
+		Gate:    spec.Gate{Network: b.Egress.Network, Pipelock: b.Egress.Pipelock},
 		Program: c.program(prov), HiddenEnv: prov.HiddenEnv, Logins: prov.Logins, WorkspaceRoot: root,
 	}
 	s.Live = c.live(prov)

@@ -15,6 +15,10 @@ func (f *file) decodeEgress(n *node) Egress {
 		From: f.pos(n), Network: n.get("network").str(), Pipelock: n.get("pipelock").isTrue(),
 		ParentURL: f.parentURL(n.get("parent", "url")), ParentRef: f.tokenRef(n.get("parent", "token_ref")),
 	}
+	if parent, pipelock := n.get("parent"), n.get("pipelock"); parent != nil && pipelock.isTrue() {
+		f.failKey(later(parent, pipelock), "pipelock has to be the last hop and knows no proxy behind it: remove one of them",
+			"egress.pipelock (line %d) and egress.parent (line %d) exclude each other", pipelock.keyLine, parent.keyLine)
+	}
 	if ca := n.get("upstream_ca").str(); ca != "" {
 		e.UpstreamCA = f.hostPath(ca)
 	}

@@ -12,7 +12,6 @@ var unsupported = []struct {
 	when func(*node) bool
 }{
 	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
-	{"egress.pipelock", (*node).isTrue},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"resources.disk", present},

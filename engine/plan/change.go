@@ -56,6 +56,7 @@ const (
 	SidecarLost     Reason = "sidecar_lost"
 	SidecarOutdated Reason = "sidecar_outdated"
 	NetworkChanged  Reason = "network_changed"
+	PipelockChanged Reason = "pipelock_changed"
 	RulesChanged    Reason = "rules_changed"
 	SidecarAltered  Reason = "sidecar_altered"
 	AgentAltered    Reason = "agent_altered"

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -120,6 +121,9 @@ func compareParts(c *Change, o *Instance) {
 		if p.part == spec.PartEnv && slices.Contains(c.Reasons, SpecChanged) {
 			continue // its successor gets what it should have
 		}
+		if p.part == spec.PartEgress && slices.Contains(c.Reasons, PipelockChanged) && onlyPipelock(c.Spec, o) {
+			continue // said already
+		}
 		if want[p.part] != o.State.Live[p.part] && !slices.Contains(c.Spec.Live.Unknown, p.part) {
 			c.Reasons = append(c.Reasons, p.reason)
 			if p.part != spec.PartEnv { // it has no value to differ in
@@ -127,6 +131,13 @@ func compareParts(c *Change, o *Instance) {
 			}
 		}
 	}
+}
+
+// onlyPipelock reports whether what leaves differs in nothing but pipelock.
+func onlyPipelock(s *spec.Spec, o *Instance) bool {
+	as := *s
+	as.Gate.Pipelock = o.Sidecar.Pipelock
+	return as.LiveHashes()[spec.PartEgress] == o.State.Live[spec.PartEgress]
 }
 
 // tampered reports whether a sidecar enforces something else than it claims:
@@ -139,7 +150,7 @@ func tampered(s *spec.Spec, state *egress.StateLine) bool {
 // be but for its configuration.
 func fits(s *spec.Spec, o *Instance, w World) bool {
 	return o != nil && o.Sidecar != nil && len(o.Sidecar.Altered) == 0 && o.Sidecar.Network == s.Gate.Network &&
-		(w.SidecarImage == "" || o.Sidecar.Image == w.SidecarImage)
+		o.Sidecar.Pipelock == s.Gate.Pipelock && (w.gateImage(s) == "" || o.Sidecar.Image == w.gateImage(s))
 }
 
 // compareGate says why the sidecar itself needs work: each reason for itself,
@@ -151,7 +162,8 @@ func compareGate(c *Change, o *Instance, w World) {
 	if o.Sidecar == nil {
 		return
 	}
-	if w.SidecarImage != "" && o.Sidecar.Image != w.SidecarImage {
+	pipelock := c.Spec.Gate.Pipelock
+	if want := w.gateImage(c.Spec); o.Sidecar.Pipelock == pipelock && want != "" && o.Sidecar.Image != want {
 		c.Reasons = append(c.Reasons, SidecarOutdated)
 	}
 	if len(o.Sidecar.Altered) > 0 {
@@ -160,6 +172,12 @@ func compareGate(c *Change, o *Instance, w World) {
 	if o.Sidecar.Network != c.Spec.Gate.Network {
 		c.Reasons = append(c.Reasons, NetworkChanged)
 		c.Diff = append(c.Diff, FieldDiff{Kind: Changed, Path: "egress.network", Old: o.Sidecar.Network, New: c.Spec.Gate.Network})
+	}
+	if o.Sidecar.Pipelock != pipelock {
+		c.Reasons = append(c.Reasons, PipelockChanged)
+		c.Diff = append(c.Diff, FieldDiff{
+			Kind: Changed, Path: "egress.pipelock", Old: strconv.FormatBool(o.Sidecar.Pipelock), New: strconv.FormatBool(pipelock),
+		})
 	}
 }
 

@@ -18,7 +18,7 @@ func (c *Change) identify(hash func(*spec.Spec) (string, string), observed []Ins
 		s := *c.Spec
 		fixed, js := hash(&s)
 		s.Fixed = spec.Fixed{}
-		c.want = digest(fixed, js, s, w.Images[s.ID.Name()].Ref, w.SidecarImage, w.Confinement)
+		c.want = digest(fixed, js, s, w.Images[s.ID.Name()].Ref, w.gateImage(c.Spec), w.Confinement)
 	}
 	for _, o := range observed {
 		leftovers := slices.Sorted(slices.Values(o.Leftovers))

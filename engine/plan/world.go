@@ -44,11 +44,21 @@ type World struct {
 	Images map[string]ImageState
 	// SidecarImage is the image sidecars should have; "" means unknown.
 	SidecarImage string
+	// PipelockImage is that of sidecars with pipelock; "" means unknown.
+	PipelockImage string
 	// Confinement identifies what agents should be confined by, beyond their
 	// manifests; "" means that the driver knows no such thing.
 	Confinement string
 	// SharedNetwork is "" (absent), "ours" (made by a bb) or "foreign".
 	SharedNetwork string
+}
+
+// gateImage is the image that the sidecar of s should have; "" means unknown.
+func (w World) gateImage(s *spec.Spec) string {
+	if s.Gate.Pipelock {
+		return w.PipelockImage
+	}
+	return w.SidecarImage
 }
 
 // Instance is one observed bottle, whole or half-made.
@@ -83,6 +93,8 @@ type Part struct {
 	Confinement string
 	// Network is the outer network the sidecar was created on.
 	Network string
+	// Pipelock says that the sidecar was created with pipelock in it.
+	Pipelock bool
 	// Altered says how the resource differs from what its own labels say bb
 	// made, where the driver sees that in its list: somebody's hand. An
 	// altered agent is replaced, an altered sidecar made anew.

@@ -55,7 +55,7 @@ func Running(s *spec.Spec, edits ...instanceEdit) plan.Instance {
 			Ref: "a1", Running: true, Status: "Up 3 minutes", Spec: s.Hash(Key), SpecJSON: s.FixedJSON(Key),
 			Image: "img:1", Version: "1.0", Confinement: "c1",
 		},
-		Sidecar:   &plan.Part{Ref: "s1", Running: true, Status: "Up 3 minutes", Image: "side:1", Version: "1.0", Network: s.Gate.Network},
+		Sidecar:   &plan.Part{Ref: "s1", Running: true, Status: "Up 3 minutes", Image: map[bool]string{false: "side:1", true: "side:p"}[s.Gate.Pipelock], Version: "1.0", Network: s.Gate.Network, Pipelock: s.Gate.Pipelock},
 		Leftovers: []string{s.ID.DoorVolume(), s.ID.CAVolume()},
 		State: &egress.StateLine{
 			Version: 1, State: egress.StateConfigured, Live: s.LiveHashes(), Tokens: map[string]string{},
@@ -98,7 +98,7 @@ func want(edits []desireEdit, specs ...*spec.Spec) plan.Desired {
 // World is one backend's, with what the specs on it need.
 func World(backend string, specs []*spec.Spec, instances ...plan.Instance) plan.World {
 	w := plan.World{
-		Backend: backend, SidecarImage: "side:1", Confinement: "c1", SharedNetwork: "ours",
+		Backend: backend, SidecarImage: "side:1", PipelockImage: "side:p", Confinement: "c1", SharedNetwork: "ours",
 		Images: map[string]plan.ImageState{}, Instances: instances,
 	}
 	for _, s := range specs {

@@ -97,7 +97,7 @@ func basic(t *table) {
 	t.on("create behind other proxies, with hits", Desired(Spec("dev", routes(
 		route("a.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true})), route("b.example.com", dlp(egress.DLP{Patterns: "redact"})),
 		route("c.example.com", func(r *egress.Route) { r.Tunnel = true }),
-	), token, parent("http://proxy.example.com:3128", "PROXY"), pipelock)), nil)
+	), token, parent("http://proxy.example.com:3128", "PROXY"), piped)), nil)
 	t.on("half-made, only volumes", Desired(dev), list(Running(dev, agentGone, sidecarGone)))
 	t.on("half-made, agent and volumes, never configured", Desired(dev), list(Running(dev, agentStopped, unconfigured)))
 	t.on("stopped", Desired(dev), list(Running(dev, agentStopped)))
@@ -124,6 +124,9 @@ func fixedHalf(t *table) {
 	}, identity, prompt, skills, token, onLAN)), list(Running(dev)), image(dev, "img:2"))
 	t.on("replaced with a wider gate", Desired(Spec("dev", port2, identity, token)), list(Running(dev)))
 	t.on("replaced with another sidecar", Desired(Spec("dev", port2, onLAN)), list(Running(dev, sidecarOutdated)))
+	t.on("pipelock turned on", Desired(Spec("dev", piped)), list(Running(dev)))
+	t.on("pipelock kept", Desired(Spec("dev", piped)), list(Running(Spec("dev", piped))))
+	t.on("another pipelock", Desired(Spec("dev", piped)), list(Running(Spec("dev", piped), func(i *plan.Instance) { i.Sidecar.Image = "side:p0" })))
 	t.on("image changed", Desired(dev), list(Running(dev)), image(dev, "img:2"))
 	t.on("image moved under its name", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:12@sha256:2"))
 	t.on("another image named", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.Agent.Image = "debian:12@sha256:1" })), image(dev, "debian:13@sha256:2"))
@@ -177,7 +180,6 @@ func liveHalf(t *table) {
 	t.on("no parent proxy any more", Desired(dev), list(Running(Spec("dev", parent("http://proxy.example.com:3128", "")))))
 	behind := Spec("dev", parent("http://proxy.example.com:3128", "TOKEN"))
 	t.on("a parent proxy's token rotated", want([]desireEdit{rotated(behind)}, behind), list(Running(behind)))
-	t.on("pipelock", Desired(Spec("dev", pipelock)), list(Running(dev)))
 	t.on("a parent proxy that bb did not give", Desired(dev), list(Running(dev, otherParent)))
 	t.on("hits as bb did not say", Desired(dev), list(Running(dev, func(i *plan.Instance) {
 		doc := egress.Document{Routes: routesWith(i.Document.Routes, dlp(egress.DLP{OnMatch: "redact"}))}
@@ -232,6 +234,7 @@ func sidecars(t *table) {
 		{"unconfigured", []instanceEdit{unconfigured}},
 		{"outdated", []instanceEdit{sidecarOutdated}},
 		{"on another network", []instanceEdit{sidecarElsewhere}},
+		{"with pipelock", []instanceEdit{sidecarPiped}},
 		{"altered", []instanceEdit{sidecarAltered}},
 		{"all of it", []instanceEdit{sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarAltered}},
 		{"gone with its volumes", []instanceEdit{sidecarGone, volumesGone}},

@@ -19,6 +19,7 @@ func prompt(s *spec.Spec) { s.Live.Prompt = "be kind" }
 func skills(s *spec.Spec) { s.Live.Skills = []spec.Skill{{Name: "init-prd", Digest: "d1"}} }
 func port2(s *spec.Spec)  { s.Fixed.Env[0].Value = "2" }
 func onLAN(s *spec.Spec)  { s.Gate.Network = "lan" }
+func piped(s *spec.Spec)  { s.Gate.Pipelock = true }
 func inRepo(s *spec.Spec) { s.ID.Scope = Repo }
 
 func onVM(s *spec.Spec) { s.Backend, s.Fixed.Backend = "smolvm", "smolvm" }
@@ -49,8 +50,6 @@ func parent(url, ref string) specEdit {
 		s.Live.Tokens[s.Live.Parent.Slot] = ref
 	}
 }
-
-func pipelock(s *spec.Spec) { s.Gate.Pipelock = true }
 
 func dlp(d egress.DLP) func(*egress.Route) {
 	return func(r *egress.Route) { r.DLP = &d }
@@ -95,6 +94,7 @@ func sidecarGone(i *plan.Instance)      { i.Sidecar, i.State, i.Document = nil, 
 func sidecarStopped(i *plan.Instance)   { i.Sidecar.Running, i.State, i.Document = false, nil, nil }
 func sidecarOutdated(i *plan.Instance)  { i.Sidecar.Image = "side:0" }
 func sidecarElsewhere(i *plan.Instance) { i.Sidecar.Network = "wan" }
+func sidecarPiped(i *plan.Instance)     { i.Sidecar.Pipelock, i.Sidecar.Image = true, "side:p" }
 func sidecarAltered(i *plan.Instance)   { i.Sidecar.Altered = []string{"network host was attached"} }
 func volumesGone(i *plan.Instance)      { i.Leftovers = nil }
 

@@ -11,13 +11,13 @@ import (
 
 var (
 	specEdits = []specEdit{
-		identity, prompt, skills, port2, onLAN, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
+		identity, prompt, skills, port2, onLAN, piped, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
 		func(s *spec.Spec) { s.Image.Name, s.Image.Recipe = "other", "FROM y" },
-		parent("http://proxy.example.com:3128", ""), parent("https://proxy.example.com:443", "PROXY"), pipelock,
+		parent("http://proxy.example.com:3128", ""), parent("https://proxy.example.com:443", "PROXY"),
 		routes(route("api.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true}))),
 	}
 	instanceEdits = []instanceEdit{
-		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere,
+		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarPiped,
 		sidecarAltered, volumesGone, unconfigured, otherRules, otherParent, unread, otherForm,
 	}
 )

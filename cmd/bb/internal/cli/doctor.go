@@ -234,6 +234,21 @@ func (x *examination) values(desire compile.Result) {
 	}
 }
 
+// lacks names the agents that a driver cannot run on this machine as it is.
+func lacks(ctx context.Context, d backends.Driver, backend string, specs []*spec.Spec) []string {
+	p, ok := d.(backends.Preflighter)
+	if !ok {
+		return nil
+	}
+	names := map[string]bool{}
+	for _, s := range specs {
+		if s.Backend == backend && p.Preflight(ctx, s) != nil {
+			names[s.ID.Agent] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 // engines lets every driver in use examine its own.
 func (x *examination) engines(ctx context.Context, a *app, st *state.State, specs []*spec.Spec) {
 	for _, name := range a.backendNames(specs) {
@@ -251,7 +266,11 @@ func (x *examination) engines(ctx context.Context, a *app, st *state.State, spec
 			}
 			continue
 		}
+		lacking := lacks(ctx, d, name, specs)
 		for _, f := range doctor.Doctor(ctx) {
+			if f.Check == "pipelock" && len(lacking) > 0 {
+				f.Status, f.Message = backends.StatusWarn, f.Message+"; wanted by "+strings.Join(lacking, ", ")
+			}
 			f.Check = name + "." + f.Check
 			x.Findings = append(x.Findings, f)
 		}

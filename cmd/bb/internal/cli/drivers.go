@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/backends/fake"
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
@@ -54,8 +55,13 @@ func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 		if err != nil {
 			return nil, err
 		}
+		named, err := host.Expand(os.Getenv("BB_PIPELOCK"))
+		if err != nil {
+			return nil, err
+		}
 		o := docker.Options{
 			Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
+			Pipelock:  named,
 			BaseImage: a.g.BaseImage, BuildCA: ca, Private: st.Dir, Log: a.screen,
 		}
 		if a.g.Verbose {

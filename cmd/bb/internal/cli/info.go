@@ -103,6 +103,9 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	f.identity("git_user.name", x.GitUser.Name, x.GitUser.NameFrom)
 	f.identity("git_user.email", x.GitUser.Email, x.GitUser.EmailFrom)
 	f.optional("egress.network", b.Egress.Network)
+	if b.Egress.Pipelock {
+		f.of("egress.pipelock", "true")
+	}
 	f.optional("egress.upstream_ca", b.Egress.UpstreamCA)
 	if b.Egress.Pipelock {
 		f.of("egress.pipelock", "true")

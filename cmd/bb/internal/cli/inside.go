@@ -42,6 +42,9 @@ type sidecarCmd struct {
 		Door    string `help:"Socket to listen on for the bottle." placeholder:"SOCKET" required:""`
 		Control string `help:"Socket to listen on for the host." placeholder:"SOCKET" required:""`
 		CA      string `help:"Directory of the certificate authority." placeholder:"DIR" required:""`
+
+		Pipelock    string `help:"The pipelock program, where a policy may want it." placeholder:"FILE"`
+		PipelockDir string `help:"Private directory for its configuration." placeholder:"DIR"`
 	} `cmd:"" help:"Be the sidecar."`
 	Ctl struct {
 		Command string `arg:"" help:"apply, get, ca or log."`
@@ -79,7 +82,7 @@ func (a *app) inside(ctx context.Context, command string) error {
 		o := a.g.Sidecar.Run
 		return sidecar.Run(ctx, sidecar.Options{
 			DoorSocket: o.Door, ControlSocket: o.Control, CADir: o.CA,
-			Instance: os.Getenv("BB_INSTANCE"), Build: Version,
+			Instance: os.Getenv("BB_INSTANCE"), Build: Version, Pipelock: o.Pipelock, PipelockDir: o.PipelockDir,
 			Stdout: a.stdout, Stderr: a.stderr,
 		})
 	case "sidecar relay":

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
@@ -36,6 +37,8 @@ type planning struct {
 	asked map[string]string
 	// values are those that the host has.
 	values host.Values
+	// lacks is what this machine lacks for an instance, by its name.
+	lacks map[string]error
 }
 
 func (a *app) planning(want []string, open func(string) (*state.State, error)) (*planning, error) {
@@ -71,12 +74,26 @@ func (p *planning) decide(ctx context.Context, read bool) error {
 	if err != nil {
 		return err
 	}
+	p.preflight(ctx)
 	desired := p.desired()
 	p.plan = plan.Diff(desired, worlds)
 	if read && p.documents(ctx, worlds) {
 		p.plan = plan.Diff(desired, worlds)
 	}
 	return p.nameOthers(p.workspaces())
+}
+
+// preflight asks drivers what this machine lacks. A plan notes it, and an apply
+// stops at it before anything is made.
+func (p *planning) preflight(ctx context.Context) {
+	p.lacks = map[string]error{}
+	for _, s := range p.specs {
+		if d, ok := p.drivers[s.Backend].(backends.Preflighter); ok {
+			if err := d.Preflight(ctx, s); err != nil {
+				p.lacks[s.ID.Name()] = err
+			}
+		}
+	}
 }
 
 func (p *planning) desired() plan.Desired {

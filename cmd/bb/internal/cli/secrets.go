@@ -144,7 +144,20 @@ func (p *planning) secrets(s *spec.Spec, find finder) (spec.Secrets, diag.List) 
 		}
 		out.Env[e.Name] = v
 	}
+	if err := p.lacks[s.ID.Name()]; err != nil {
+		problems = append(problems, lack(s.ID.Agent, err))
+	}
 	return out, problems
+}
+
+// lack is what this machine lacks for an agent.
+func lack(agent string, err error) diag.Diagnostic {
+	d := diag.Errorf("%s: %v", agent, err)
+	var why diag.Diagnostic
+	if errors.As(err, &why) {
+		d = diag.Errorf("%s: %s", agent, why.Message).WithHint("%s", why.Hint)
+	}
+	return d
 }
 
 // tokenProblem says what to do about a token that cannot be had.

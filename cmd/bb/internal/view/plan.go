@@ -128,6 +128,7 @@ var phrases = map[plan.Reason]string{
 	plan.AgentAltered:    "altered by hand",
 	plan.BackendChanged:  "backend",
 	plan.NetworkChanged:  "egress.network",
+	plan.PipelockChanged: "egress.pipelock",
 	plan.ImageChanged:    "image",
 	plan.EgressChanged:   "egress.routes",
 	plan.IdentityChanged: "git_user",
@@ -157,7 +158,7 @@ func aside(c plan.Change, r plan.Reason) string {
 		return ""
 	case r == plan.PromptChanged:
 		return " (acts at the next attach)"
-	case r == plan.SidecarOutdated, r == plan.SidecarAltered, r == plan.NetworkChanged:
+	case r == plan.SidecarOutdated, r == plan.SidecarAltered, r == plan.NetworkChanged, r == plan.PipelockChanged:
 		return " (the agent stays)"
 	}
 	return ""
@@ -256,7 +257,7 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	}
 	row("parent proxy", plan.DescribeParent(s.Live.Parent, s.Live.Tokens))
 	if s.Gate.Pipelock {
-		row("pipelock", "scans behind bb")
+		row("pipelock", "the last hop of all that leaves")
 	}
 	for _, l := range s.Logins {
 		row("login", fmt.Sprintf("%s of this machine, until %s", st.Path(l.From), l.Expires.Local().Format("2006-01-02 15:04")))
