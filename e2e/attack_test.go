@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -42,6 +44,7 @@ func TestAttackList(t *testing.T) {
 	a.inside("rows")
 	a.shell()
 	a.probed()
+	a.costly()
 	a.emptyList()
 	a.listens()
 	a.secrets()
@@ -63,6 +66,7 @@ type attacked struct {
 	ear                     *ear
 	id                      string
 	agent, empty, neighbour string
+	spender                 string // an agent of many bottles
 	token, leak             string
 	program                 string // in the bottle
 	lines                   []attackLine
@@ -98,6 +102,9 @@ func newAttacked(t *testing.T) *attacked {
 	a.h.bottle("empty", "agent_provider: {template: shell}\negress:\n"+a.u.egress()+"  routes: []\n")
 	a.h.bottle("other", "agent_provider: {template: shell}\negress:\n"+a.u.egress()+"  routes:\n"+a.u.route(a.host("loud"), ""))
 	a.agent, a.empty, a.neighbour = a.h.agent("attacker", "open", ""), a.h.agent("closed", "empty", ""), a.h.agent("neighbour", "other", "")
+	// The detectors answer few questions a minute: each bottle asks its share.
+	a.spender = "spender-" + a.h.id
+	a.h.write("agents/"+a.spender+".md", fmt.Sprintf("---\nbottle: open\nreplicas: %d\n---\nWork.\n", shares))
 	a.h.must("apply", "-y")
 	a.program = push(t, containerOf(t, a.agent, false), attackBinary)
 	push(t, containerOf(t, a.empty, false), attackBinary)
@@ -137,7 +144,7 @@ func (a *attacked) world() string {
 		hosts = append(hosts, address(a.t, containerOf(a.t, agent, true)))
 	}
 	w := map[string]any{
-		"ID": a.id, "Upstream": address(a.t, a.u.name), "Gateway": a.u.gateway, "HostPort": a.ear.port, "Hosts": hosts, "Leak": a.leak,
+		"ID": a.id, "Upstream": address(a.t, a.u.name), "Gateway": a.u.gateway, "HostPort": a.ear.port, "Hosts": hosts, "Leak": a.leak, "CanaryName": canaryName,
 		"Wild": "wild-" + a.id + ".test",
 	}
 	for _, role := range []string{"Loud", "Auth", "Basic", "Paths", "Socket", "Gone", "Private", "Tunnel"} {
@@ -221,6 +228,45 @@ func probeRow(attempt string) string {
 		}
 	}
 	return "E6"
+}
+
+// shares is how many bottles ask the detectors; canaryName is the variable
+// that holds what no honest program sends.
+const (
+	shares     = 14
+	canaryName = "BACKUP_ADMIN_TOKEN"
+)
+
+// costly makes what a sidecar counts, in bottles of its own.
+func (a *attacked) costly() {
+	var spenders []string
+	for name := range strings.Lines(docker(a.t, "ps", "--format", "{{.Names}}", "--filter", "name=bb-"+a.spender)) {
+		if name = strings.TrimSpace(name); !strings.HasSuffix(name, "_s") {
+			spenders = append(spenders, name)
+		}
+	}
+	if len(spenders) != shares {
+		a.t.Fatalf("want %d bottles, got %v", shares, spenders)
+	}
+	results := make([]result, shares)
+	var all sync.WaitGroup
+	world := a.world()
+	for n, name := range spenders {
+		all.Go(func() {
+			path := push(a.t, name, attackBinary)
+			cmd := exec.Command("docker", "exec", "-i", "-u", "node", name, path, "costly", fmt.Sprint(n), fmt.Sprint(shares))
+			var stdout, stderr strings.Builder
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(world), &stdout, &stderr
+			if err := cmd.Run(); err != nil {
+				a.t.Errorf("%s: %v", name, err)
+			}
+			results[n] = result{stdout: stdout.String(), stderr: stderr.String()}
+		})
+	}
+	all.Wait()
+	for _, r := range results {
+		a.take(r)
+	}
 }
 
 // emptyList attacks from the bottle that may reach nothing.

