@@ -14,7 +14,7 @@ GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a soak takes: hours on a slow machine, all of them in e2e.
 SOAKTIME ?= 8h
 
-.PHONY: all build test soak lint fmt demo bench fuzz cross engine base-image clean
+.PHONY: all build test attack soak lint fmt demo bench fuzz cross engine base-image clean
 
 all: build
 
@@ -26,6 +26,11 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/toolchain race
 	@hack/engine
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
+
+attack: ## the attack list from inside a real bottle, as a table
+	@hack/toolchain
+	@hack/engine
+	@hack/attack/run
 
 soak: ## the long tests: every step of an apply killed, 500 create/destroy loops
 	@hack/toolchain
