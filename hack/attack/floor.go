@@ -194,7 +194,7 @@ func listen(address string) {
 		fmt.Println(failed(err))
 		return
 	}
-	time.AfterFunc(2*time.Minute, func() { l.Close() })
+	time.AfterFunc(2*time.Minute, func() { _ = l.Close() })
 	fmt.Println("listening")
 	for {
 		c, err := l.Accept()

@@ -108,7 +108,7 @@ func init() {
 		return append(all, variant{"Connection: X-Stolen-Hop, Authorization on an upgrade", "101", func() string {
 			s, said := upgrade(w.Socket, "/socket?loud-C4", "X-Stolen-Hop, Authorization, Upgrade", "X-Stolen-Hop: 1")
 			if s != nil {
-				s.Close()
+				_ = s.Close()
 			}
 			return said
 		}})

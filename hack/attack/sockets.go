@@ -119,7 +119,7 @@ func init() {
 			{"an upgrade on a route that grants none", "403", func() string {
 				s, said := upgrade(w.Loud, "/socket?mute-C5", "Upgrade")
 				if s != nil {
-					s.Close()
+					_ = s.Close()
 				}
 				return said
 			}},
