@@ -32,10 +32,11 @@ attack: ## the attack list from inside a real bottle, as a table
 	@hack/engine
 	@hack/attack/run
 
-soak: ## the long tests: every step of an apply killed, 500 create/destroy loops
+soak: ## the long tests: a stream of half an hour, every target fuzzed for a minute, every step of an apply killed, 500 create/destroy loops
 	@hack/toolchain
 	@hack/engine
-	BB_SOAK=1 hack/with-build-ca go test -v -count=1 -timeout $(SOAKTIME) ./e2e -run '^(TestKilledAtEveryStep|TestRefusedAtEveryStep|TestFirstApply|TestCreateAndDestroyAgain|TestTwo|TestApplyAndDestroy|TestEngine|TestFullDisk|TestRouteChanges)'
+	BB_SOAK=1 hack/with-build-ca go test -v -count=1 -timeout $(SOAKTIME) ./e2e -run '^(TestKilledAtEveryStep|TestRefusedAtEveryStep|TestFirstApply|TestCreateAndDestroyAgain|TestTwo|TestApplyAndDestroy|TestEngine|TestFullDisk|TestRouteChanges|TestLongStream)'
+	@hack/fuzz 60s
 
 lint: $(GOLANGCI) ## format, linters, import rules, shell scripts
 	$(GOLANGCI) fmt --diff

@@ -184,7 +184,10 @@ func newBenchUpstream(t testing.TB) *benchUpstream {
 	u.server.Listener, u.server.EnableHTTP2 = l, true
 	u.server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	u.server.StartTLS()
-	t.Cleanup(u.server.Close)
+	t.Cleanup(func() {
+		u.server.CloseClientConnections() // a connection of HTTP/2 is never idle to it
+		u.server.Close()
+	})
 	u.roots.AddCert(cert.Leaf)
 	u.url = "https://" + net.JoinHostPort(u.host, u.port)
 	return u
@@ -274,10 +277,10 @@ func (u *benchUpstream) bare(b *testing.B) *side {
 	cert := selfSigned(b, u.host)
 	target := &url.URL{Scheme: "https", Host: net.JoinHostPort(u.host, u.port)}
 	inner := make(listener)
+	out := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: u.roots}, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true}
+	b.Cleanup(out.CloseIdleConnections)
 	server := &http.Server{Handler: &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		FlushInterval: -1,
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: u.roots}, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true},
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1, Transport: out,
 	}}
 	go server.Serve(inner) //nolint:errcheck // ends with Close
 	b.Cleanup(func() { _ = server.Close() })
