@@ -41,15 +41,8 @@ var attackRows = func() map[string]string {
 func TestAttackList(t *testing.T) {
 	a := newAttacked(t)
 	a.watches()
-	a.inside("rows")
-	a.shell()
-	a.probed()
-	a.costly()
-	a.emptyList()
-	a.listens()
-	a.secrets()
-	a.hosts()
-	a.logged()
+	together(func() { a.inside("rows") }, a.shell, a.probed, a.costly, a.emptyList, a.hosts)
+	together(a.listens, a.secrets, a.logged)
 	a.changes()
 	a.tunnels()
 	a.floods()
@@ -69,6 +62,7 @@ type attacked struct {
 	spender                 string // an agent of many bottles
 	token, leak             string
 	program                 string // in the bottle
+	mu                      sync.Mutex
 	lines                   []attackLine
 	said                    strings.Builder // all that any attack printed
 }
@@ -76,6 +70,8 @@ type attacked struct {
 func (a *attacked) host(role string) string { return role + "-" + a.id + ".test" }
 
 func (a *attacked) judge(row, tried, want, happened string, pass bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.lines = append(a.lines, attackLine{row, tried, happened, want, pass})
 }
 
@@ -164,6 +160,8 @@ func (a *attacked) inside(args ...string) {
 
 // take adds what an attack printed.
 func (a *attacked) take(r result) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.said.WriteString(r.all())
 	n := 0
 	for line := range strings.Lines(r.stdout) {
@@ -199,7 +197,9 @@ func (a *attacked) probed() {
 		}
 	}
 	r := a.h.run(append([]string{"exec", a.agent, "--", path}, args...)...)
+	a.mu.Lock()
 	a.said.WriteString(r.all())
+	a.mu.Unlock()
 	failed := map[string][]string{}
 	count := map[string]int{}
 	for _, one := range parse(a.t, r.stdout) {

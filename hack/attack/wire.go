@@ -161,10 +161,9 @@ func unasked(sni, input string) string {
 	return exchange(t, input)
 }
 
+// exchange reads while it writes: a refusal may come in the middle.
 func exchange(c net.Conn, input string) string {
-	if _, err := io.WriteString(c, input); err != nil {
-		return failed(err)
-	}
+	go io.WriteString(c, input) //nolint:errcheck // the answer tells
 	return answer(bufio.NewReader(c))
 }
 
