@@ -14,7 +14,7 @@ GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a soak takes: hours on a slow machine, all of them in e2e.
 SOAKTIME ?= 8h
 
-.PHONY: all build test soak lint fmt demo bench fuzz cross engine base-image clean
+.PHONY: all build test attack soak lint fmt demo bench fuzz cross engine base-image clean
 
 all: build
 
@@ -27,10 +27,16 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/engine
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
 
-soak: ## the long tests: every step of an apply killed, 500 create/destroy loops
+attack: ## the attack list from inside a real bottle, as a table
 	@hack/toolchain
 	@hack/engine
-	BB_SOAK=1 hack/with-build-ca go test -v -count=1 -timeout $(SOAKTIME) ./e2e -run '^(TestKilledAtEveryStep|TestRefusedAtEveryStep|TestFirstApply|TestCreateAndDestroyAgain|TestTwo|TestApplyAndDestroy|TestEngine|TestFullDisk|TestRouteChanges)'
+	@hack/attack/run
+
+soak: ## the long tests: a stream of half an hour, every target fuzzed for a minute, every step of an apply killed, 500 create/destroy loops
+	@hack/toolchain
+	@hack/engine
+	BB_SOAK=1 hack/with-build-ca go test -v -count=1 -timeout $(SOAKTIME) ./e2e -run '^(TestKilledAtEveryStep|TestRefusedAtEveryStep|TestFirstApply|TestCreateAndDestroyAgain|TestTwo|TestApplyAndDestroy|TestEngine|TestFullDisk|TestRouteChanges|TestLongStream)'
+	@hack/fuzz 60s
 
 lint: $(GOLANGCI) ## format, linters, import rules, shell scripts
 	$(GOLANGCI) fmt --diff

@@ -17,6 +17,7 @@ var (
 	bbBinary       string // runs here
 	sidecarBinary  string // goes into bottles
 	probeBinary    string
+	attackBinary   string // the attack list, as bottles run it
 	probe386Binary string // empty unless the engine is amd64
 	probeImage     string // the probe as the only file of an image
 	upstreamImage  string
@@ -50,12 +51,13 @@ func withTools(run func() int) (int, error) {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a directory of the system's temporary ones
 	bbBinary, sidecarBinary = filepath.Join(dir, "bb"), filepath.Join(dir, "bb-linux")
-	probeBinary = filepath.Join(dir, "probe")
+	probeBinary, attackBinary = filepath.Join(dir, "probe"), filepath.Join(dir, "attack")
 	upstream := filepath.Join(dir, "upstream")
 	builds := []struct{ pkg, out, goos, arch string }{
 		{"../cmd/bb", bbBinary, "", ""},
 		{"../cmd/bb", sidecarBinary, "linux", arch},
 		{"../hack/probe", probeBinary, "linux", arch},
+		{"../hack/attack", attackBinary, "linux", arch},
 		{"../hack/upstream", upstream, "linux", arch},
 	}
 	if arch == "amd64" {

@@ -124,3 +124,35 @@ func (s *streaming) events() (numbers []string) {
 	}
 	return numbers
 }
+
+// TestLongStream reads one stream for half an hour (`make soak`), or for a
+// quarter of a minute: longer than any timeout between the two ends.
+func TestLongStream(t *testing.T) {
+	t.Parallel()
+	seconds := 15
+	if soak() {
+		seconds = 30 * 60
+	}
+	u := newUpstream(t, "keep.test")
+	h := newHome(t)
+	h.bottle("open", "agent_provider: {template: shell}\negress:\n"+u.egress()+"  routes:\n"+u.route("keep.test", ""))
+	agent := h.agent("reader", "open", "")
+	h.must("apply", "-y")
+	s := startStream(t, h, agent, fmt.Sprintf("https://keep.test/stream?seconds=%d", seconds))
+	select {
+	case <-s.ended:
+	case <-time.After(time.Duration(seconds)*time.Second + time.Minute):
+		t.Fatalf("the stream does not end: %d events", len(s.events()))
+	}
+	if s.err != nil {
+		t.Errorf("the stream: %v\n%s", s.err, s.stderr.String())
+	}
+	for n, event := range s.events() {
+		if event != fmt.Sprint(n) {
+			t.Fatalf("event %d is number %s", n, event)
+		}
+	}
+	if got := len(s.events()); got != 10*seconds {
+		t.Errorf("want %d events, got %d", 10*seconds, got)
+	}
+}

@@ -3,6 +3,7 @@ package egress
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -108,14 +109,47 @@ func TestCanonicalPath(t *testing.T) {
 	}
 }
 
-// FuzzCanonicalPath: a path that passes means the same to net/url, to a
-// cleaner of paths and to one that decodes twice.
+var (
+	escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+	// odd is what the raw text of a path may not hold: a percent that begins no
+	// escape, a slash, "?", "#" or backslash that hides, control bytes.
+	odd = regexp.MustCompile(`(?i)%([^0-9a-f]|.?$|[0-9a-f][^0-9a-f])|%2f|%5c|%3f|%23|%[01][0-9a-f]|%7f|[\\?#\x00-\x1f\x7f]`)
+	// oddSegment is what no part between slashes may be.
+	oddSegment = regexp.MustCompile(`^([. ]+(;.*)?|;.*|\.\.[^0-9A-Za-z].*)$|[\x{FF0E}\x{2024}\x{2025}\x{2026}\x{A0}]`)
+)
+
+// pathByRegexp is the second implementation that FuzzCanonicalPath compares.
+func pathByRegexp(s string) (string, bool) {
+	if s == "" {
+		return "/", true
+	}
+	if odd.MatchString(s) || s[0] != '/' {
+		return "", false
+	}
+	decoded, err := url.PathUnescape(s)
+	if err != nil || !utf8.ValidString(decoded) || escape.MatchString(decoded) {
+		return "", false
+	}
+	parts := strings.Split(decoded[1:], "/")
+	for i, part := range parts {
+		if oddSegment.MatchString(part) || part == "" && i < len(parts)-1 {
+			return "", false
+		}
+	}
+	return decoded, true
+}
+
+// FuzzCanonicalPath: two readings agree on every path, and one that passes
+// means the same to net/url, to a cleaner of paths and to one that decodes twice.
 func FuzzCanonicalPath(f *testing.F) {
 	for _, s := range []string{"/a/b", "/%61/../b", "/a%2fb", "/..;x/b", "/%252e", "/a/", "//a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := CanonicalPath(s)
+		if want, ok := pathByRegexp(s); (err == nil) != ok || ok && got != want {
+			t.Fatalf("%q: %q, %v; the second reading is %q, %v", s, got, err, want, ok)
+		}
 		if err != nil {
 			return
 		}

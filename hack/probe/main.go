@@ -55,7 +55,7 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
 const usage = `probe escape [-tcp ADDR:PORT] [-udp ADDR:PORT] [-dns NAME]   everything that could get out
 probe grep [-root DIR] < VALUE                                  look for a value everywhere
-probe sniff -marker TEXT [-for 10s]                             print packets that carry a text
+probe sniff -marker TEXT [-flows] [-for 10s]                    print packets that carry a text, and where packets go
 probe hold [-for 60s] [-every 5ms] [-once] URL                  fetch again and again, in one process
 probe kill PID                                                  SIGKILL, from a container that sees the host's processes
 probe sleep                                                     do nothing
@@ -73,6 +73,7 @@ func main() {
 	flags.Var(&names, "dns", "a `NAME` to resolve")
 	flags.Var(&markers, "marker", "a `TEXT` to look for in packets")
 	limit := flags.Duration("for", time.Minute, "how long")
+	flows := flags.Bool("flows", false, "print every place that packets go to, and every name asked for")
 	every := flags.Duration("every", slow, "how often")
 	once := flags.Bool("once", false, "end at the first answer that came through")
 	root := flags.String("root", "/", "search files below this `DIR`")
@@ -88,7 +89,7 @@ func main() {
 	case "grep":
 		grep(os.Stdin, *root)
 	case "sniff":
-		sniff(markers, *limit)
+		sniff(markers, *flows, *limit)
 	case "hold":
 		hold(flags.Arg(0), *limit, *every, *once)
 	case "kill":

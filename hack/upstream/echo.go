@@ -11,9 +11,14 @@ import (
 
 // echoAPI answers every request with what arrived, so that a test sees what
 // the sidecar added and removed. /hello answers without repeating anything, as
-// an ordinary API does, and /stream?seconds=N for that long.
-func echoAPI() http.Handler {
+// an ordinary API does, /stream?seconds=N for that long, /redirect?to=URL sends
+// on, and /socket is a WebSocket whose every frame is written down.
+func echoAPI(j *journal) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /redirect", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
+	})
+	mux.HandleFunc("GET /socket", j.socket)
 	mux.HandleFunc("GET /stream", stream)
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -21,6 +26,7 @@ func echoAPI() http.Handler {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Echo-Authorization", r.Header.Get("Authorization"))
 		writeJSON(w, map[string]any{
 			"method": r.Method, "host": r.Host, "path": r.URL.RequestURI(), "header": r.Header,
 		})
@@ -32,8 +38,8 @@ func echoAPI() http.Handler {
 // that gathers an answer before it passes it on is noticed by the clock.
 func stream(w http.ResponseWriter, r *http.Request) {
 	seconds, err := strconv.Atoi(r.URL.Query().Get("seconds"))
-	if err != nil || seconds < 1 || seconds > 600 {
-		http.Error(w, "seconds: 1 to 600", http.StatusBadRequest)
+	if err != nil || seconds < 1 || seconds > 3600 {
+		http.Error(w, "seconds: 1 to 3600", http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

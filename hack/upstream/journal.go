@@ -27,9 +27,13 @@ type seen struct {
 var mark = regexp.MustCompile(`mark-[a-z0-9]+`)
 
 func sawRequest(r *http.Request, body []byte) seen {
+	header := r.Header.Clone()
+	for name, values := range r.Trailer { // known once the body was read
+		header["Trailer:"+name] = values
+	}
 	s := seen{
 		Method: r.Method, Host: r.Host, Path: r.URL.RequestURI(), Proto: r.Proto,
-		Authorization: r.Header.Get("Authorization"), BodyBytes: int64(len(body)), Header: r.Header,
+		Authorization: r.Header.Get("Authorization"), BodyBytes: int64(len(body)), Header: header,
 		Marks: mark.FindAllString(string(body), -1),
 	}
 	slices.Sort(s.Marks)

@@ -58,7 +58,7 @@ func run(ctx context.Context, o options) error {
 	journal := &journal{out: os.Stdout}
 	responses := &responsesAPI{journal: journal}
 	go responses.obey(ctx)
-	outside := journal.record(byHost(responses))
+	outside := journal.record(byHost(responses, journal))
 
 	private := http.NewServeMux()
 	private.HandleFunc("GET /_seen", journal.serve)
@@ -87,14 +87,14 @@ func run(ctx context.Context, o options) error {
 
 // byHost lets one server play several: each API under its own name, an echo
 // under every other.
-func byHost(responses *responsesAPI) http.Handler {
+func byHost(responses *responsesAPI, j *journal) http.Handler {
 	apis := map[string]http.Handler{
 		"api.anthropic.com": messagesAPI(),
 		"chatgpt.com":       chatgptAPI(responses),
 		"api.openai.com":    openaiAPI(responses),
 		"auth.openai.com":   loginAPI(),
 	}
-	echo := echoAPI()
+	echo := echoAPI(j)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := strings.Cut(r.Host, ":")
 		if api, ok := apis[host]; ok {
