@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -111,7 +110,7 @@ func TestChain(t *testing.T) {
 	token := "ghp_" + strings.Repeat("a1B2", 9) // it would be blocked elsewhere
 	chain := egress.Document{
 		Version: 1, Instance: "bb-dev-0a1b2c", Live: map[string]string{"egress": "v1:aa"}, Pipelock: true,
-		UpstreamCA: pemOf(outside.secure.Certificate()),
+		UpstreamCA: string(pemOf(outside.secure.Certificate())),
 		Tokens:     map[string]egress.Token{"EGRESS_TOKEN_0": {Value: token, Digest: "d0"}},
 		Routes: []egress.Route{
 			{Host: "www.example.com", Port: 443, Source: "a", Auth: &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"}},
@@ -236,8 +235,4 @@ func chainBreaks(t *testing.T, r *running, client *http.Client, binary string, o
 			t.Fatalf("it does not come back: %d %q\n%s", code, page, r.stderr)
 		}
 	}
-}
-
-func pemOf(cert *x509.Certificate) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
 }
