@@ -183,7 +183,7 @@ func TestRelayEndsWithItsClient(t *testing.T) {
 	d, c := newDriver(t), raw(t)
 	r := &attachments{engineAPI: d.engine}
 	d.engine = r
-	way, err := d.relay(t.Context(), &backends.BuildProxy{URL: "http://192.0.2.1:3128", Credentials: "a:b"}, "")
+	way, err := d.relay(t.Context(), &backends.BuildProxy{URL: "http://192.0.2.1:3128", Credentials: "user:not-a-login"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestRelayEndsWithItsClient(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := d.relay(ctx, &backends.BuildProxy{URL: "http://192.0.2.1:1", Credentials: "a:b"}, ""); err == nil {
+	if _, err := d.relay(ctx, &backends.BuildProxy{URL: "http://192.0.2.1:1", Credentials: "user:not-a-login"}, ""); err == nil {
 		t.Error("a relay for nobody")
 	}
 	noRelay(t, c, d)
