@@ -327,10 +327,16 @@ func (u *benchUpstream) side(t testing.TB, name string, roots []byte, serve func
 type listener chan net.Conn
 
 func (l listener) Accept() (net.Conn, error) {
-	if c, ok := <-l; ok {
+	if c := <-l; c != nil {
 		return c, nil
 	}
 	return nil, net.ErrClosed
 }
-func (l listener) Close() error   { return nil }
+
+// Close makes Accept return, which a server waits for.
+func (l listener) Close() error {
+	go func() { l <- nil }()
+	return nil
+}
+
 func (l listener) Addr() net.Addr { return &net.UnixAddr{Name: "bench"} }
