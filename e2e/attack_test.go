@@ -276,7 +276,7 @@ func (a *attacked) emptyList() {
 
 // changes takes a route away under connections that use it.
 func (a *attacked) changes() {
-	held := startAttack(a.t, a.h, a.agent, a.world(), a.program, "hold")
+	held := start(a.t, a.h, a.agent, a.world(), a.program, "hold")
 	eventually(a.t, "the attacker holds its connections", func() bool {
 		select {
 		case <-held.ended:

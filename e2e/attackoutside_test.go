@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -23,12 +21,8 @@ func (a *attacked) watchNames() (sidecar, host string) { return "watch-" + a.id,
 func (a *attacked) watches() {
 	sidecar, host := a.watchNames()
 	loud, mute := a.host("loud"), "mute-"+a.id
-	container(a.t, sidecar, "--network", "container:"+containerOf(a.t, a.agent, true), probeImage,
-		"sniff", "-flows", "-for", "10m", "-marker", loud, "-marker", mute)
-	container(a.t, host, "--network", "host", probeImage, "sniff", "-for", "10m", "-marker", loud, "-marker", mute)
-	for _, name := range []string{sidecar, host} {
-		eventually(a.t, "the watch is ready", func() bool { return strings.Contains(docker(a.t, "logs", name), "sniff ready") })
-	}
+	watch(a.t, sidecar, "container:"+containerOf(a.t, a.agent, true), "-flows", "-marker", loud, "-marker", mute)
+	watch(a.t, host, "host", "-marker", loud, "-marker", mute)
 	plain := docker(a.t, "run", "--rm", "--network", a.u.network, probeImage,
 		"escape", "-tcp", net.JoinHostPort(a.u.gateway, a.ear.port), "-udp", net.JoinHostPort(a.u.gateway, a.ear.port))
 	heard := a.ear.heard()
@@ -146,7 +140,7 @@ func rowOf(text string) string {
 // listens has the bottle listen, and this host look for it (attack E8).
 func (a *attacked) listens() {
 	const port = "18099"
-	listening := startAttack(a.t, a.h, a.agent, "", a.program, "listen", "0.0.0.0:"+port)
+	listening := start(a.t, a.h, a.agent, "", a.program, "listen", "0.0.0.0:"+port)
 	eventually(a.t, "the bottle listens", func() bool { return strings.Contains(listening.out.String(), "listening") })
 	var reached []string
 	for _, ip := range append(hostAddresses(a.t), "127.0.0.1") {
@@ -161,9 +155,7 @@ func (a *attacked) listens() {
 	other := a.h.run("exec", a.neighbour, "--", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/"+port)
 	a.judge("E8", "the same port on a neighbour's loopback", "refused", lastLine(other.all()), other.code != 0)
 	for _, agent := range []string{a.agent, a.neighbour} {
-		out := docker(a.t, "run", "--rm", "--network", "container:"+containerOf(a.t, agent, true), "--entrypoint", "/bin/cat",
-			baseImage(), "/proc/net/tcp", "/proc/net/tcp6")
-		ports := listenersIn(out)
+		ports := listeners(a.t, containerOf(a.t, agent, true))
 		a.judge("E4", "listeners of a sidecar that its network could reach", "none", fmt.Sprint(ports), len(ports) == 0)
 	}
 }
@@ -246,7 +238,7 @@ func (a *attacked) floods() {
 		return docker(a.t, "inspect", "--format", "{{.State.Pid}} {{.RestartCount}} {{.State.OOMKilled}}", sidecar)
 	}
 	before := running()
-	flood := startAttack(a.t, a.h, a.agent, a.world(), a.program, "flood")
+	flood := start(a.t, a.h, a.agent, a.world(), a.program, "flood")
 	var slowest time.Duration
 	count, failed := 0, ""
 	for done := false; !done; {
@@ -265,22 +257,4 @@ func (a *attacked) floods() {
 	a.take(result{stdout: flood.out.String(), stderr: flood.stderr.String()})
 	a.judge("E10", fmt.Sprintf("%d requests of a neighbour meanwhile", count), "all answered", fmt.Sprintf("slowest %v %s", slowest.Round(time.Millisecond), failed), failed == "" && count > 2)
 	a.judge("E10", "the attacker's sidecar afterwards", "the same process", before+", "+running(), before == running())
-}
-
-// startAttack runs a program in a bottle and returns while it runs.
-func startAttack(t *testing.T, h *home, agent, stdin string, args ...string) *streaming {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &streaming{out: &buffer{}, stderr: &buffer{}, ended: make(chan struct{})}
-	cmd := h.command(ctx, append([]string{"exec", agent, "--"}, args...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), s.out, s.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.err = cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(func() { cancel(); <-s.ended })
-	return s
 }

@@ -125,12 +125,12 @@ func BenchmarkUpdateInPlace(b *testing.B) {
 		for n := range 20 {
 			address := bottle(n + 1)
 			polling := startHolding(b, h, agent, probe, "-every", "5ms", "-once", address)
-			eventually(b, "the address is refused", func() bool { return strings.Contains(polling.String(), `"out":false`) })
+			eventually(b, "the address is refused", func() bool { return strings.Contains(polling.out.String(), `"out":false`) })
 			begin := time.Now()
 			h.must("apply", "-y")
 			since(begin, &ended)
 			eventually(b, "the address is let through", polling.works)
-			for line := range strings.Lines(polling.String()) {
+			for line := range strings.Lines(polling.out.String()) {
 				if a := parse(b, line); a[0].Out {
 					enforced = append(enforced, time.Unix(0, a[0].At).Sub(begin))
 				}

@@ -52,7 +52,9 @@ func TestNothingGetsOut(t *testing.T) {
 		t.Errorf("this host was reached: %v", heard)
 	}
 	for _, a := range []string{agent, other} {
-		listening(t, containerOf(t, a, true))
+		if found := listeners(t, containerOf(t, a, true)); len(found) > 0 {
+			t.Errorf("the sidecar of %s listens: %v", a, found)
+		}
 	}
 }
 
@@ -137,10 +139,8 @@ func TestUnknownNamesAreNeverAsked(t *testing.T) {
 	agent := h.agent("asker", "open", "")
 	h.must("apply", "-y")
 
-	watch := "watch-" + id
-	container(t, watch, "--network", "container:"+containerOf(t, agent, true), probeImage,
-		"sniff", "-for", "5m", "-marker", allowed, "-marker", unknown)
-	eventually(t, "the watch is ready", func() bool { return strings.Contains(docker(t, "logs", watch), "sniff ready") })
+	capture := "watch-" + id
+	watch(t, capture, "container:"+containerOf(t, agent, true), "-marker", allowed, "-marker", unknown)
 
 	probe := push(t, containerOf(t, agent, false), probeBinary)
 	name := unknown + ".example.com"
@@ -158,7 +158,7 @@ func TestUnknownNamesAreNeverAsked(t *testing.T) {
 	h.must("exec", agent, "--", "curl", "-sSf", "--max-time", "10", "https://"+allowed+".test/")
 
 	asked := func(marker string) []attempt {
-		return slices.DeleteFunc(parse(t, docker(t, "logs", watch)), func(a attempt) bool { return a.Target != marker })
+		return slices.DeleteFunc(parse(t, docker(t, "logs", capture)), func(a attempt) bool { return a.Target != marker })
 	}
 	eventually(t, "the question for an allowed name is seen", func() bool {
 		return slices.ContainsFunc(asked(allowed), func(a attempt) bool { return strings.HasPrefix(a.Detail, "protocol 17") })
@@ -246,20 +246,20 @@ func address(t *testing.T, name string) string {
 	return docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
 }
 
-// listening asserts that a sidecar has no TCP listener that a neighbour on its
-// network could reach. The engine's own resolver listens on loopback.
-func listening(t *testing.T, name string) {
+// watch starts a capture of all that passes in a network, and returns once it
+// captures. What it saw is in the container's log.
+func watch(t *testing.T, name, network string, args ...string) {
 	t.Helper()
-	out := docker(t, "run", "--rm", "--network", "container:"+name, "--entrypoint", "/bin/cat",
-		baseImage(), "/proc/net/tcp", "/proc/net/tcp6")
-	if found := listenersIn(out); len(found) > 0 {
-		t.Errorf("%s listens: %v", name, found)
-	}
+	container(t, name, append([]string{"--network", network, probeImage, "sniff", "-for", "10m"}, args...)...)
+	eventually(t, "the watch is ready", func() bool { return strings.Contains(docker(t, "logs", name), "sniff ready") })
 }
 
-// listenersIn are the listening sockets of /proc/net/tcp, without the engine's
-// own resolver.
-func listenersIn(table string) (found []string) {
+// listeners are the TCP listeners of a container that a neighbour on its
+// network could reach. The engine's own resolver listens on loopback.
+func listeners(t *testing.T, name string) (found []string) {
+	t.Helper()
+	table := docker(t, "run", "--rm", "--network", "container:"+name, "--entrypoint", "/bin/cat",
+		baseImage(), "/proc/net/tcp", "/proc/net/tcp6")
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
 		const listens, loopback11 = "0A", "0B00007F:"

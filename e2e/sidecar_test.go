@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -67,49 +65,16 @@ func TestSidecarKilled(t *testing.T) {
 	}
 }
 
-// buffer may be read while a program writes to it.
-type buffer struct {
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.out.Write(p)
-}
-
-// bytes is what was written since the last time that it was emptied.
-func (b *buffer) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.out.Bytes())
-}
-
-func (b *buffer) String() string { return string(b.bytes()) }
-
-// holding is the output of a process inside a bottle that fetches again and
-// again, with the trust it read when it started.
-type holding struct{ buffer }
+// holding is a process inside a bottle that fetches again and again, with the
+// trust it read when it started.
+type holding struct{ *started }
 
 // works reports whether it got an answer since it was last told to forget.
-func (h *holding) works() bool { return bytes.Contains(h.bytes(), []byte(`"out":true`)) }
+func (h holding) works() bool { return bytes.Contains(h.out.bytes(), []byte(`"out":true`)) }
 
-func (h *holding) forget() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.out.Reset()
-}
+func (h holding) forget() { h.out.reset() }
 
-func startHolding(t testing.TB, h *home, agent, probe string, args ...string) *holding {
+func startHolding(t testing.TB, h *home, agent, probe string, args ...string) holding {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	held := &holding{}
-	cmd := h.command(ctx, append([]string{"exec", agent, "--", probe, "hold", "-for", "3m"}, args...)...)
-	cmd.Stdout, cmd.Stderr = held, held
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); cmd.Wait() }) //nolint:errcheck // it is ended here
-	return held
+	return holding{start(t, h, agent, "", append([]string{probe, "hold", "-for", "3m"}, args...)...)}
 }

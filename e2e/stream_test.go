@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -35,7 +34,7 @@ func TestRouteChangesDuringStream(t *testing.T) {
 			h.must("exec", agent, "--", "stat", "-c", "%Y", "/proc/1").stdout
 	}
 	before := identity()
-	stream := func(host string) *streaming {
+	stream := func(host string) streaming {
 		return startStream(t, h, agent, fmt.Sprintf("https://%s/stream?seconds=%d", host, seconds))
 	}
 	kept, cut := stream("keep.test"), stream("gone.test")
@@ -65,17 +64,7 @@ func TestRouteChangesDuringStream(t *testing.T) {
 	}
 
 	<-kept.ended
-	if kept.err != nil {
-		t.Errorf("the stream: %v\n%s", kept.err, kept.stderr.String())
-	}
-	for n, event := range kept.events() {
-		if event != fmt.Sprint(n) {
-			t.Fatalf("event %d is number %s", n, event)
-		}
-	}
-	if got := len(kept.events()); got != 10*seconds {
-		t.Errorf("want %d events, got %d", 10*seconds, got)
-	}
+	kept.whole(t, 10*seconds)
 	if n := len(cut.events()); n >= 10*seconds || cut.err == nil {
 		t.Errorf("the stream of the removed host came to its end: %d events, %v", n, cut.err)
 	}
@@ -91,38 +80,39 @@ func TestRouteChangesDuringStream(t *testing.T) {
 }
 
 // streaming is a curl in a bottle that reads server-sent events.
-type streaming struct {
-	out    *buffer
-	stderr *buffer
-	ended  chan struct{}
-	err    error // once it has ended
-}
+type streaming struct{ *started }
 
-func startStream(t *testing.T, h *home, agent, address string) *streaming {
+func startStream(t *testing.T, h *home, agent, address string) streaming {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &streaming{out: &buffer{}, stderr: &buffer{}, ended: make(chan struct{})}
-	cmd := h.command(ctx, "exec", agent, "--", "curl", "-sSfN", address)
-	cmd.Stdout, cmd.Stderr = s.out, s.stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		s.err = cmd.Wait()
-		close(s.ended)
-	}()
-	t.Cleanup(func() { cancel(); <-s.ended })
-	return s
+	return streaming{start(t, h, agent, "", "curl", "-sSfN", address)}
 }
 
 var eventNumber = regexp.MustCompile(`\{"n":([0-9]+)\}`)
 
 // events are the numbers of those that came so far.
-func (s *streaming) events() (numbers []string) {
+func (s streaming) events() (numbers []string) {
 	for _, m := range eventNumber.FindAllSubmatch(s.out.bytes(), -1) {
 		numbers = append(numbers, string(m[1]))
 	}
 	return numbers
+}
+
+// whole fails the test unless a stream that has ended brought all its events, in
+// order.
+func (s streaming) whole(t *testing.T, want int) {
+	t.Helper()
+	if s.err != nil {
+		t.Errorf("the stream: %v\n%s", s.err, s.stderr.String())
+	}
+	events := s.events()
+	for n, event := range events {
+		if event != fmt.Sprint(n) {
+			t.Fatalf("event %d is number %s", n, event)
+		}
+	}
+	if len(events) != want {
+		t.Errorf("want %d events, got %d", want, len(events))
+	}
 }
 
 // TestLongStream reads one stream for half an hour (`make soak`), or for a
@@ -144,15 +134,5 @@ func TestLongStream(t *testing.T) {
 	case <-time.After(time.Duration(seconds)*time.Second + time.Minute):
 		t.Fatalf("the stream does not end: %d events", len(s.events()))
 	}
-	if s.err != nil {
-		t.Errorf("the stream: %v\n%s", s.err, s.stderr.String())
-	}
-	for n, event := range s.events() {
-		if event != fmt.Sprint(n) {
-			t.Fatalf("event %d is number %s", n, event)
-		}
-	}
-	if got := len(s.events()); got != 10*seconds {
-		t.Errorf("want %d events, got %d", 10*seconds, got)
-	}
+	s.whole(t, 10*seconds)
 }
