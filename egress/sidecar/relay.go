@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -26,6 +27,8 @@ const (
 	relayLife = 3 * time.Hour
 	// relayTimeout bounds what the parent may take to connect.
 	relayTimeout = 60 * time.Second
+	// relayHead bounds the head of its answer to CONNECT.
+	relayHead = 64 << 10
 )
 
 // Relay is a proxy for image builds that adds a login to what it hands to a
@@ -220,7 +223,9 @@ func (r *relay) tunnel(ctx context.Context, target string) (net.Conn, io.Reader,
 		_ = up.Close()
 		return nil, nil, err
 	}
-	in := bufio.NewReader(up)
+	// Its head is bounded: a parent that sends one without end gets no answer.
+	bounded := &io.LimitedReader{R: up, N: relayHead}
+	in := bufio.NewReader(bounded)
 	answer, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	switch {
 	case err != nil:
@@ -234,5 +239,6 @@ func (r *relay) tunnel(ctx context.Context, target string) (net.Conn, io.Reader,
 		_ = up.Close()
 		return nil, nil, err
 	}
+	bounded.N = math.MaxInt64
 	return up, in, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/bot-bottle/bb/egress/proxy"
@@ -13,19 +12,7 @@ import (
 
 // Access is one line of a sidecar's access log, as far as it is shown.
 type Access struct {
-	Time     time.Time `json:"time"`
-	Host     string    `json:"host"`
-	Port     int       `json:"port"`
-	Method   string    `json:"method"`
-	Path     string    `json:"path"`
-	Rule     string    `json:"rule"`
-	Verdict  string    `json:"verdict"`
-	Reason   string    `json:"reason"`
-	Detector string    `json:"detector"`
-	Status   int       `json:"status"`
-	Sent     int64     `json:"sent"`
-	Received int64     `json:"received"`
-	Millis   float64   `json:"ms"`
+	proxy.Entry
 	// Dropped counts decisions that have no line.
 	Dropped int64 `json:"dropped"`
 	// Error is in place of a decision that could not be written.
@@ -83,7 +70,7 @@ func (st Style) verdict(word string) string {
 	switch word {
 	case proxy.VerdictAllowed, proxy.VerdictLocal:
 		color = "32"
-	case proxy.VerdictCut, "redacted", "dropped":
+	case proxy.VerdictCut, proxy.VerdictRedacted, "dropped":
 		color = "33"
 	}
 	if !st.Color {
