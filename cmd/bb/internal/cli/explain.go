@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -108,6 +109,9 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 		e.Login = "passes"
 	}
 	if !r.Tunnel {
+		if r.DLP == nil || !r.DLP.Stream {
+			e.MaxBody = min(cmp.Or(r.MaxBody, proxy.MaxWhole), proxy.MaxWhole)
+		}
 		e.Hits = &hitWords{
 			Known: r.Action(egress.Hit{Known: true}), Others: r.Action(egress.Hit{}), Stream: r.DLP != nil && r.DLP.Stream,
 		}
