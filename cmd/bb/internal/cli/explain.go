@@ -97,6 +97,15 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 		return e.Route != nil && r.Host == e.Route.Host && r.Port == e.Route.Port
 	}))
 	r := e.Route
+	if addr, err := netip.ParseAddr(e.Host); err == nil {
+		var lists []string
+		if r != nil {
+			lists = r.SSRFIPAllowlist
+		}
+		if err := proxy.CheckAddress(addr, lists); err != nil {
+			e.Refused = err.Error()
+		}
+	}
 	if !e.Allowed || r == nil {
 		return e
 	}
@@ -121,11 +130,6 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 	}
 	if p := plan.DescribeParent(s.Live.Parent, s.Live.Tokens); p != "" {
 		e.Through = append(e.Through, "parent proxy "+p)
-	}
-	if addr, err := netip.ParseAddr(e.Host); err == nil {
-		if err := proxy.CheckAddress(addr, r.SSRFIPAllowlist); err != nil {
-			e.Refused = err.Error()
-		}
 	}
 	return e
 }
