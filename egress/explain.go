@@ -46,9 +46,22 @@ const NotInspected = "not inspected"
 func (e Explanation) Text() string {
 	text := e.Sentence()
 	if !e.Allowed && e.Add != "" {
-		text += "; to allow it, the manifest needs:\n" + e.Add
+		rule := e.Rule
+		if e.Route == nil || e.Route.Host != e.Host { // a route of its own
+			rule = ""
+		}
+		text += "; to allow it, " + AddTo(rule) + ":\n" + e.Add
 	}
 	return text
+}
+
+// AddTo says where lines go that change what rule, a Source, decides. A host
+// and port have one route in a bottle: a second one would be refused.
+func AddTo(rule string) string {
+	if at, ok := strings.CutPrefix(rule, "bottle "); ok {
+		return "the route at " + at + " also needs"
+	}
+	return "the manifest needs"
 }
 
 // Sentence is Text without the lines to add: what a log keeps.
@@ -196,7 +209,11 @@ func (e *Explanation) lines(fetch, websocket bool) string {
 		if _, err := CanonicalPath(p); err != nil || p == "" {
 			p = "/"
 		}
-		b.WriteString("\n      matches:\n        - methods: [" + e.Method + "]\n          paths: [" + yamlString(clip(p)) + "]")
+		b.WriteString("\n      matches:")
+		if m := e.Route.Matches; len(m) == 1 && len(m[0].Methods) == 0 && e.Route.Host == e.Host {
+			b.WriteString(" # in place of path_allowlist\n        - paths: [" + yamlList(m[0].Paths) + "]")
+		}
+		b.WriteString("\n        - methods: [" + e.Method + "]\n          paths: [" + yamlString(clip(p)) + "]")
 	}
 	if fetch {
 		b.WriteString("\n      git: {fetch: true}")
@@ -217,6 +234,14 @@ func BaseSource(source string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+func yamlList(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = yamlString(s)
+	}
+	return strings.Join(out, ", ")
 }
 
 func yamlString(s string) string {

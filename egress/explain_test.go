@@ -11,16 +11,27 @@ func TestExplain(t *testing.T) {
 	limited := r("a.example", "bottle /home/u/dev.md:7")
 	limited.Matches = []Match{{Methods: []string{"GET"}, Paths: []string{"/v1"}}}
 	plain := Route{Host: "b.example", Port: 8080, Auth: &Auth{Scheme: "raw"}, Source: "bottle dev.md:9"}
-	routes := []Route{limited, plain}
+	short := r("d.example", "bottle dev.md:12")
+	short.Matches = []Match{{Paths: []string{"/v1", "/a b"}}}
+	wild := r("*.e.example", "bottle dev.md:15")
+	wild.Matches = short.Matches
+	routes := []Route{limited, plain, short, wild}
 	tests := []struct{ method, url, want string }{
 		{"GET", "https://a.example/v1/x?token=hush", "egress: GET a.example/v1/x is allowed by bottle dev.md:7"},
 		{"GET", "https://c.example:8443/x", "egress: GET c.example:8443/x is blocked: no route for c.example:8443; to allow it, the manifest needs:\n" +
 			"egress:\n  routes:\n    - host: c.example\n      port: 8443"},
 		{"POST", "https://a.example/v1", "egress: POST a.example/v1 is blocked: the method is not among those of the rule (rule: bottle dev.md:7); " +
-			"to allow it, the manifest needs:\negress:\n  routes:\n    - host: a.example\n      matches:\n        - methods: [POST]\n          paths: [/v1]"},
+			"to allow it, the route at dev.md:7 also needs:\negress:\n  routes:\n    - host: a.example\n      matches:\n        - methods: [POST]\n          paths: [/v1]"},
 		{"GET", "https://a.example/v1/%2e%2e/x", "egress: GET a.example/v1/%2e%2e/x is blocked: path has a dot segment, and a rule looks at the path (rule: bottle dev.md:7)"},
 		{"", "wss://a.example/v1", "egress: GET a.example/v1 is blocked: a WebSocket needs a route that says so (rule: bottle dev.md:7); " +
-			"to allow it, the manifest needs:\negress:\n  routes:\n    - host: a.example\n      matches:\n        - methods: [GET]\n          paths: [/v1]\n      websocket: true"},
+			"to allow it, the route at dev.md:7 also needs:\negress:\n  routes:\n    - host: a.example\n      matches:\n        - methods: [GET]\n          paths: [/v1]\n      websocket: true"},
+		// Lines that validate beside what is there: see #Route.path_allowlist.
+		{"GET", "https://d.example/x", "egress: GET d.example/x is blocked: the path is not under those of the rule (rule: bottle dev.md:12); " +
+			"to allow it, the route at dev.md:12 also needs:\negress:\n  routes:\n    - host: d.example\n      matches: # in place of path_allowlist\n" +
+			"        - paths: [/v1, \"/a b\"]\n        - methods: [GET]\n          paths: [/x]"},
+		{"GET", "https://a.e.example/x", "egress: GET a.e.example/x is blocked: the path is not under those of the rule (rule: bottle dev.md:15); " +
+			"to allow it, the manifest needs:\negress:\n  routes:\n    - host: a.e.example\n      matches:\n" +
+			"        - methods: [GET]\n          paths: [/x]"},
 		{"GET", "http://b.example:8080/", "egress: GET b.example:8080/ is blocked: the route injects a credential, which goes over https, " +
 			"or over http to port 80 only (rule: bottle dev.md:9)"},
 	}

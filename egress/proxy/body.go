@@ -13,6 +13,9 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
+// MaxWhole is maxWhole, for those who explain what may leave: bytes.
+const MaxWhole int64 = maxWhole
+
 const (
 	// maxWhole bounds a body, or a message of a WebSocket, that is searched
 	// before its first byte leaves.
@@ -127,8 +130,8 @@ func (x *exchange) brokenBody(err error) *denial {
 			x.w.Header().Set("Connection", "close")
 		}
 		d := deny(http.StatusRequestTimeout, "egress: the body came too slowly to be held until it is whole")
-		d.add = x.lines("dlp: {stream: true}")
-		d.text += "; where an answer is awaited before its end (streaming both ways), the manifest needs:\n" + d.add
+		d.rule, d.add = x.verdict.Rule, x.lines("dlp: {stream: true}")
+		d.text += "; where an answer is awaited before its end (streaming both ways), " + egress.AddTo(d.rule) + ":\n" + d.add
 		return d
 	}
 	return deny(http.StatusBadRequest, "egress: malformed request: the body ended early")

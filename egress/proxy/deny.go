@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -65,10 +66,26 @@ func (d *denial) write(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
+// phrase is the reason in the status line. Of what answers a CONNECT many
+// programs show no more than that, and curl not even that without -v.
+func (d *denial) phrase() string {
+	text := http.StatusText(d.status)
+	for _, c := range []byte(d.reason) {
+		if c < ' ' || c > '~' {
+			return text
+		}
+	}
+	why := strings.TrimPrefix(d.reason, "egress: ")
+	if len(why) > 300 {
+		return text
+	}
+	return text + ": " + why
+}
+
 // rawAnswer is a denial where no server is there to write it.
 func rawAnswer(d *denial) []byte {
 	body := d.body()
 	head := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
-		d.status, http.StatusText(d.status), len(body))
+		d.status, d.phrase(), len(body))
 	return append([]byte(head), body...)
 }

@@ -200,7 +200,7 @@ func TestInspectTexts(t *testing.T) {
 			[]string{"the body holds", "fake token", "bottle dev.md:7", "- host: a.example", "dlp: {on_match: redact}"},
 			"fake token", VerdictDenied, "fake token",
 		},
-		{"a.example", "X-A", secret, "", []string{"the header X-A holds a known value", "canary", "no rule allows it"}, "known value", VerdictDenied, "known value"},
+		{"a.example", "X-A", secret, "", []string{"the header X-A holds a known value", "canary", "no rule allows it", "drop it from the context, or start a new session"}, "known value", VerdictDenied, "known value"},
 		{"s.example", "", "", lookalike, []string{"fake token"}, "fake token", VerdictDenied, "supervise not available"},
 		{"x.r.example", "X-A", secret, lookalike, nil, "known value, fake token", VerdictRedacted, ""},
 		{"a.example", "Content-Encoding", "br, zstd", "x", []string{`content coding "br, zstd"`, "without Content-Encoding"}, "", VerdictDenied, "br, zstd"},

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -234,8 +235,10 @@ func (x *exchange) authority() string {
 }
 
 func (x *exchange) tooLarge() *denial {
-	d := deny(http.StatusRequestEntityTooLarge, "egress: the body is larger than max_body of the rule allows")
+	d := deny(http.StatusRequestEntityTooLarge, fmt.Sprintf(
+		"egress: the body is larger than the %d bytes that max_body of the rule allows (rule: %s)", x.verdict.Route.MaxBody, x.verdict.Rule))
 	d.rule = x.verdict.Rule
+	d.text += "; send less at once, or have max_body raised there"
 	return d
 }
 

@@ -256,7 +256,7 @@ func TestPort80(t *testing.T) {
 func TestPort443NotTLS(t *testing.T) {
 	w := newWorld(t, route("a.example", 443))
 	for i, tt := range []struct{ first, answer, reason string }{
-		{"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "plain HTTP"},
+		{"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "HTTP/1.1 400 Bad Request: this is port 443: ", "plain HTTP"},
 		{"SSH-2.0-OpenSSH_9.2\r\n", "", "is not TLS"},
 		{strings.Repeat("\x00", 64), "", "is not TLS"},
 		{"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", "", "no whole ClientHello"}, // a ServerHello

@@ -40,6 +40,10 @@ func (f *finding) redacts(r *egress.Route) bool {
 	return !f.stuck
 }
 
+// inContext is for an agent that sends its whole conversation with every turn.
+const inContext = "Where it is in a conversation (what env prints holds the canary), " +
+	"every turn that repeats it is refused: drop it from the context, or start a new session"
+
 // judge is the denial of a finding. It names the detector and never the value;
 // it changes nothing of the exchange, since streams are judged elsewhere.
 func (x *exchange) judge(f *finding) *denial {
@@ -62,12 +66,12 @@ func (x *exchange) judge(f *finding) *denial {
 	}
 	switch {
 	case anyKnown(f.hits):
-		d.text += "; take it out of the request: no rule allows it"
+		d.text += "; take it out of the request: no rule allows it. " + inContext
 	case f.stuck:
 		d.text += "; it cannot be covered where it is: take it out of the request"
 	default:
 		d.add = x.lines("dlp: {on_match: redact}")
-		d.text += "; take it out of the request, or have it covered, for which the manifest needs:\n" + d.add
+		d.text += "; take it out of the request, or have it covered, for which " + egress.AddTo(d.rule) + ":\n" + d.add
 	}
 	return d
 }
@@ -117,7 +121,7 @@ func (x *exchange) tooLargeWhole() *denial {
 	d := deny(http.StatusRequestEntityTooLarge, fmt.Sprintf(
 		"egress: the body is larger than the %d MiB that are searched as a whole (rule: %s)", maxWhole>>20, x.verdict.Rule))
 	d.rule, d.add = x.verdict.Rule, x.lines("dlp: {stream: true}")
-	d.text += "; to have it searched as it passes, which is weaker, the manifest needs:\n" + d.add
+	d.text += "; to have it searched as it passes, which is weaker, " + egress.AddTo(d.rule) + ":\n" + d.add
 	return d
 }
 
@@ -131,6 +135,7 @@ func (x *exchange) pausing(left time.Duration) *denial {
 	seconds := int((left + time.Second - 1) / time.Second)
 	d := deny(http.StatusTooManyRequests, fmt.Sprintf("egress: %d requests within a minute held a value that the sidecar holds, "+
 		"or the bottle's canary; nothing passes for another %d seconds", oracleHits, seconds))
+	d.text += ". " + inContext
 	d.retryAfter = strconv.Itoa(seconds)
 	return d
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -96,6 +97,15 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 		return e.Route != nil && r.Host == e.Route.Host && r.Port == e.Route.Port
 	}))
 	r := e.Route
+	if addr, err := netip.ParseAddr(e.Host); err == nil {
+		var lists []string
+		if r != nil {
+			lists = r.SSRFIPAllowlist
+		}
+		if err := proxy.CheckAddress(addr, lists); err != nil {
+			e.Refused = err.Error()
+		}
+	}
 	if !e.Allowed || r == nil {
 		return e
 	}
@@ -108,6 +118,9 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 		e.Login = "passes"
 	}
 	if !r.Tunnel {
+		if r.DLP == nil || !r.DLP.Stream {
+			e.MaxBody = min(cmp.Or(r.MaxBody, proxy.MaxWhole), proxy.MaxWhole)
+		}
 		e.Hits = &hitWords{
 			Known: r.Action(egress.Hit{Known: true}), Others: r.Action(egress.Hit{}), Stream: r.DLP != nil && r.DLP.Stream,
 		}
@@ -117,11 +130,6 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 	}
 	if p := plan.DescribeParent(s.Live.Parent, s.Live.Tokens); p != "" {
 		e.Through = append(e.Through, "parent proxy "+p)
-	}
-	if addr, err := netip.ParseAddr(e.Host); err == nil {
-		if err := proxy.CheckAddress(addr, r.SSRFIPAllowlist); err != nil {
-			e.Refused = err.Error()
-		}
 	}
 	return e
 }

@@ -25,6 +25,9 @@ func (e *explained) lines() string {
 	row("rule", e.ruleAt)
 	row("add to", e.addAt)
 	if !e.Allowed {
+		if e.Refused != "" {
+			row("address", "refused with a route too: "+e.Refused)
+		}
 		return b.String()
 	}
 	switch {

@@ -38,8 +38,8 @@ func (c *validateCmd) Run(a *app) error {
 		return exitError{code: exitFailed}
 	}
 	if !c.JSON {
-		_, err = fmt.Fprintf(a.stdout, "Valid: %d agents, %d bottles.\n",
-			len(wanted(compiled.fleet, c.Agents)), len(compiled.fleet.Bottles))
+		_, err = fmt.Fprintf(a.stdout, "Valid: %s, %s.\n",
+			count(len(wanted(compiled.fleet, c.Agents)), "agent"), count(len(compiled.fleet.Bottles), "bottle"))
 	}
 	return err
 }

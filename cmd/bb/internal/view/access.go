@@ -50,18 +50,35 @@ func (st Style) Access(a Access) string {
 	if a.Port != 0 && a.Port != 443 {
 		target = fmt.Sprintf("%s:%d", a.Host, a.Port)
 	}
-	why := a.Rule
-	if a.Refused() {
-		why = strings.Join(nonEmpty(a.Detector, a.Reason, a.Rule), "; ")
-	}
 	status := "-"
 	if a.Status != 0 {
 		status = fmt.Sprint(a.Status)
 	}
 	line := fmt.Sprintf("%s  %s %-7s %s %3s %9s %9s %8.1f ms  %s", at, st.verdict(a.Verdict), Escape(a.Method),
 		pad(Escape(target+a.Path), 48), status, Size(a.Sent), Size(a.Received),
-		a.Millis, Escape(why))
+		a.Millis, Escape(a.why()))
 	return strings.TrimRight(line, " ")
+}
+
+// why leaves out what the line, or the reason itself, says already.
+func (a Access) why() string {
+	if !a.Refused() {
+		return a.Rule
+	}
+	reason := strings.TrimPrefix(a.Reason, "egress: ")
+	if what, rest, ok := strings.Cut(reason, "blocked: "); ok && (what == "" || strings.HasPrefix(what, a.Method+" ")) {
+		reason = rest
+	}
+	if reason == "" && a.Method == "DNS" && a.Verdict == proxy.VerdictDenied {
+		reason = "no route has this name"
+	}
+	var words []string
+	for _, w := range []string{a.Detector, reason, a.Rule} {
+		if w != "" && (w == reason || !strings.Contains(reason, w)) {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 func (st Style) verdict(word string) string {
@@ -77,16 +94,6 @@ func (st Style) verdict(word string) string {
 		return text
 	}
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
-}
-
-func nonEmpty(words ...string) []string {
-	var out []string
-	for _, w := range words {
-		if w != "" {
-			out = append(out, w)
-		}
-	}
-	return out
 }
 
 // pad fills text up to a width, in characters.

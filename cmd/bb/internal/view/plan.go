@@ -185,7 +185,7 @@ func headline(c plan.Change) string {
 			continue
 		}
 		if r == plan.EgressChanged {
-			words = append(words, egressWords(c.Diff)...)
+			words = append(words, egressWords(c)...)
 			continue
 		}
 		if phrase := phrases[r]; phrase != "" {
@@ -197,17 +197,18 @@ func headline(c plan.Change) string {
 
 // egressWords name what of egress differs: the routes, unless it is something
 // else alone.
-func egressWords(diff []plan.FieldDiff) []string {
+func egressWords(c plan.Change) []string {
 	var others []string
-	for _, d := range diff {
+	for _, d := range c.Diff {
 		switch {
+		case d.Path == "egress.pipelock" && slices.Contains(c.Reasons, plan.PipelockChanged): // is said
 		case d.Path == "egress.parent", d.Path == "egress.pipelock", d.Path == "egress.upstream_ca":
 			others = append(others, d.Path)
 		case d.Path == "egress", strings.HasPrefix(d.Path, "egress.routes"):
 			return []string{phrases[plan.EgressChanged]}
 		}
 	}
-	if len(others) == 0 {
+	if len(others) == 0 && !slices.Contains(c.Reasons, plan.PipelockChanged) {
 		return []string{phrases[plan.EgressChanged]}
 	}
 	return others
