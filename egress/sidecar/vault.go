@@ -15,6 +15,10 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
+// minSecret is the length from which a value is looked for in what the sidecar
+// says: shorter ones occur in any text by chance.
+const minSecret = 8
+
 var (
 	slotName    = regexp.MustCompile(`^EGRESS_TOKEN_[0-9]{1,4}$`)
 	escapedByte = regexp.MustCompile(`%[0-9A-F]{2}`)
@@ -113,7 +117,7 @@ func (s secret) forms() [][]byte {
 // needles are the forms of all values that are looked for.
 func needles(slots map[string]secret) (forms [][]byte) {
 	for _, s := range slots {
-		if len(s.value) >= egress.MinSecret { // a shorter one is taken from nobody
+		if len(s.value) >= minSecret {
 			forms = append(forms, s.forms()...)
 		}
 	}
