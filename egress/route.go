@@ -59,6 +59,10 @@ type Auth struct {
 	Slot string `json:"slot,omitempty"`
 }
 
+// MaxWhole bounds a request body, or a message of a WebSocket, that is searched
+// whole before a byte of it leaves, in bytes. Larger ones need DLP.Stream.
+const MaxWhole = 8 << 20
+
 // What a detector's hit does.
 const (
 	OnMatchBlock     = "block" // the default

@@ -13,13 +13,7 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// MaxWhole is maxWhole, for those who explain what may leave: bytes.
-const MaxWhole int64 = maxWhole
-
 const (
-	// maxWhole bounds a body, or a message of a WebSocket, that is searched
-	// before its first byte leaves.
-	maxWhole = 8 << 20
 	// smallBody is read whole on a route that streams too, as that is stronger.
 	smallBody = 1 << 20
 )
@@ -51,7 +45,7 @@ func (x *exchange) inspectBody() *denial {
 	if route.DLP != nil && route.DLP.Stream && (r.ContentLength < 0 || r.ContentLength > smallBody) {
 		return x.streamBody()
 	}
-	if r.ContentLength > maxWhole {
+	if r.ContentLength > egress.MaxWhole {
 		return x.tooLargeWhole()
 	}
 	data, d := x.readWhole()
@@ -84,7 +78,7 @@ func (x *exchange) send(data []byte) {
 
 // readWhole holds the body. Memory is taken as bytes arrive.
 func (x *exchange) readWhole() ([]byte, *denial) {
-	limit := maxWhole + 1
+	limit := egress.MaxWhole + 1
 	if n := x.r.ContentLength; n >= 0 {
 		limit = int(n) + 1 // with room to see its end
 	}
@@ -102,7 +96,7 @@ func (x *exchange) readWhole() ([]byte, *denial) {
 		n, err := x.r.Body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {
-		case len(data) > maxWhole:
+		case len(data) > egress.MaxWhole:
 			return nil, x.tooLargeWhole()
 		case errors.Is(err, io.EOF):
 			pace.end()
@@ -142,10 +136,10 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 	h, in := x.r.Header, x.live.inspector
 	b := egress.Body{MediaType: h.Get("Content-Type"), Codings: codingsOf(h), Data: data}
 	if len(b.Codings) > 0 { // what it decodes to is held beside it
-		if err := x.held.take(x.r.Context(), maxWhole); err != nil {
+		if err := x.held.take(x.r.Context(), egress.MaxWhole); err != nil {
 			return nil, x.noRoom()
 		}
-		defer x.held.give(maxWhole)
+		defer x.held.give(egress.MaxWhole)
 	}
 	plain, hits, err := in.Body(b)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestWholeBodyBound(t *testing.T) {
 		for _, host := range []string{"a.example", "c.example"} {
 			for _, declared := range []bool{true, false} {
 				before := len(seen.paths())
-				for _, n := range []int{maxWhole, maxWhole + 1} {
+				for _, n := range []int{egress.MaxWhole, egress.MaxWhole + 1} {
 					var body io.Reader = strings.NewReader(strings.Repeat("x", n))
 					if !declared {
 						body = io.MultiReader(body)
@@ -64,10 +64,10 @@ func TestWholeBodyBound(t *testing.T) {
 					}
 					text, _ := io.ReadAll(res.Body)
 					_ = res.Body.Close()
-					if n == maxWhole && (res.StatusCode != 200 || string(text) != fmt.Sprintf("%d %d <nil>", n, n)) {
+					if n == egress.MaxWhole && (res.StatusCode != 200 || string(text) != fmt.Sprintf("%d %d <nil>", n, n)) {
 						t.Errorf("%s %d: %s %s", host, n, res.Status, text)
 					}
-					if n > maxWhole && (res.StatusCode != 413 || !strings.Contains(errorOf(t, string(text)), "- host: "+host+"\n      dlp: {stream: true}")) {
+					if n > egress.MaxWhole && (res.StatusCode != 413 || !strings.Contains(errorOf(t, string(text)), "- host: "+host+"\n      dlp: {stream: true}")) {
 						t.Errorf("%s %d: %s %s", host, n, res.Status, text)
 					}
 				}

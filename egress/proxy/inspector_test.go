@@ -70,10 +70,10 @@ func (s *small) Body(b egress.Body) ([]byte, []egress.Hit, error) {
 		if err != nil {
 			return nil, nil, egress.ErrUndecodable
 		}
-		if plain, err = io.ReadAll(io.LimitReader(z, maxWhole+1)); err != nil {
+		if plain, err = io.ReadAll(io.LimitReader(z, egress.MaxWhole+1)); err != nil {
 			return nil, nil, egress.ErrUndecodable
 		}
-		if len(plain) > maxWhole {
+		if len(plain) > egress.MaxWhole {
 			return nil, nil, egress.ErrTooDeep
 		}
 	}

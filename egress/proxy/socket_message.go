@@ -90,7 +90,7 @@ func (in *incoming) begin(f clientFrame) *socketCut {
 		in.messages++
 		in.got = 0
 	}
-	if !in.streams() && f.length > uint64(maxWhole-len(in.data)) {
+	if !in.streams() && f.length > uint64(egress.MaxWhole-len(in.data)) {
 		return &socketCut{closeTooBig, in.x.messageTooLarge()}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (in *incoming) payload(p []byte) (int, *socketCut) {
 		in.at += uint64(n)
 		return n, nil
 	}
-	limit := maxWhole
+	limit := egress.MaxWhole
 	if in.streams() {
 		limit = smallBody
 	}

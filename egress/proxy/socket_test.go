@@ -114,7 +114,7 @@ func TestSocketMessages(t *testing.T) {
 		"in a ping":          {redact, agentFrame(9, true, lookalike), nil, closePolicy, "cut fake token"},
 		"in a close":         {nil, agentFrame(8, true, "\x03\xe8"+secret), nil, closePolicy, "cut known value"},
 		"redacted":           {redact, agentFrame(1, false, "a "+lookalike[:5]) + agentFrame(0, true, lookalike[5:]+" b"), []string{"1 true a " + stars + " b"}, 0, "redacted fake token"},
-		"too large":          {nil, agentFrame(2, true, strings.Repeat("x", maxWhole+1))[:100], nil, closeTooBig, "cut "},
+		"too large":          {nil, agentFrame(2, true, strings.Repeat("x", egress.MaxWhole+1))[:100], nil, closeTooBig, "cut "},
 		"too large in parts": {nil, agentFrame(2, false, large) + agentFrame(0, false, large) + agentFrame(0, true, large), nil, closeTooBig, "cut "},
 		"unmasked":           {nil, "\x81\x05hello", nil, closeProtocol, "cut "},
 		"reserved bit":       {nil, "\xc1\x80\x00\x00\x00\x00", nil, closeProtocol, "cut "},

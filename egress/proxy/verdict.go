@@ -119,7 +119,7 @@ func (x *exchange) lines(key string) string {
 // tooLargeWhole says how a body passes that is larger than what is held.
 func (x *exchange) tooLargeWhole() *denial {
 	d := deny(http.StatusRequestEntityTooLarge, fmt.Sprintf(
-		"egress: the body is larger than the %d MiB that are searched as a whole (rule: %s)", maxWhole>>20, x.verdict.Rule))
+		"egress: the body is larger than the %d MiB that are searched as a whole (rule: %s)", egress.MaxWhole>>20, x.verdict.Rule))
 	d.rule, d.add = x.verdict.Rule, x.lines("dlp: {stream: true}")
 	d.text += "; to have it searched as it passes, which is weaker, " + egress.AddTo(d.rule) + ":\n" + d.add
 	return d

@@ -73,6 +73,10 @@ func (f *file) decodeRoute(n *node) egress.Route {
 	if dlp := n.get("dlp"); dlp != nil {
 		r.DLP = f.dlp(dlp)
 	}
+	if r.MaxBody > egress.MaxWhole && !r.Tunnel && (r.DLP == nil || !r.DLP.Stream) {
+		f.warnAt(n.get("max_body"), "add dlp: {stream: true}, which searches as it passes, or write 8MiB",
+			"%s is more than the 8MiB that can be searched whole", n.get("max_body").path)
+	}
 	if r.Tunnel {
 		for _, key := range []string{"auth", "path_allowlist", "matches", "git", "dlp", "max_body"} {
 			if other := n.get(key); other != nil {

@@ -119,7 +119,7 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 	}
 	if !r.Tunnel {
 		if r.DLP == nil || !r.DLP.Stream {
-			e.MaxBody = min(cmp.Or(r.MaxBody, proxy.MaxWhole), proxy.MaxWhole)
+			e.MaxBody = min(cmp.Or(r.MaxBody, egress.MaxWhole), egress.MaxWhole)
 		}
 		e.Hits = &hitWords{
 			Known: r.Action(egress.Hit{Known: true}), Others: r.Action(egress.Hit{}), Stream: r.DLP != nil && r.DLP.Stream,
