@@ -50,6 +50,14 @@ func isZlib(a, b byte) bool {
 	return a&0x0f == 8 && a>>4 <= 7 && b&0x20 == 0 && (uint(a)<<8|uint(b))%31 == 0
 }
 
+// isPixels says that the pixels of a PNG begin at text[at:] (PNG specification,
+// 11.2.3). A screenshot is a hundred times as long unpacked, runs of colours
+// look like encodings in encodings, and whoever can write pixels can hide
+// anything in them.
+func isPixels(text []byte, at int) bool {
+	return bytes.HasPrefix(text, []byte("\x89PNG\r\n\x1a\n")) && bytes.HasSuffix(text[:at], []byte("IDAT"))
+}
+
 // zlibWithin is how far into what a run decodes to a zlib stream is looked for:
 // its two bytes are too common to look everywhere.
 const zlibWithin = 96
@@ -103,7 +111,7 @@ func (q *search) packed(text []byte, p place) {
 		within = zlibWithin
 	}
 	for i := 0; i < min(within, len(text)-1); i++ {
-		if isZlib(text[i], text[i+1]) {
+		if isZlib(text[i], text[i+1]) && !isPixels(text, i) {
 			q.try(text, i, p, func(in *bytes.Reader) (io.Reader, error) {
 				var err error
 				if q.unpack.zlib == nil {
