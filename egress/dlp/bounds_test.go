@@ -97,6 +97,9 @@ func TestValuesThatAreIgnored(t *testing.T) {
 			t.Errorf("%q: %v %v", list, hits, err)
 		}
 	}
+	if !known(New([]string{canary + "\n"}).Text(std64(std64(canary)), true)) {
+		t.Error("the value without its line end is not found")
+	}
 	s := New([]string{"user:" + canary})
 	if !known(s.Text("x"+std64("someone:"+canary), true)) || !known(s.Text(canary, true)) {
 		t.Error("the password alone is not found")
