@@ -10,7 +10,7 @@ import (
 
 // Body is egress.Inspector's.
 func (s *Scanner) Body(b egress.Body) (plain []byte, hits []egress.Hit, err error) {
-	q := s.start(false)
+	q := s.start(false, len(b.Data))
 	defer s.stop(q)
 	if plain, err = q.decode(b.Data, b.Codings); err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package dlp
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/base32"
 	"errors"
 	"io"
 	"strings"
@@ -96,6 +97,9 @@ func TestValuesThatAreIgnored(t *testing.T) {
 		if _, hits, err := s.Body(body0("", text)); len(hits) > 0 || err != nil {
 			t.Errorf("%q: %v %v", list, hits, err)
 		}
+	}
+	if !known(New([]string{canary + "\n"}).Text(base32.StdEncoding.EncodeToString([]byte(canary)), true)) {
+		t.Error("the value without its line end is not found")
 	}
 	s := New([]string{"user:" + canary})
 	if !known(s.Text("x"+std64("someone:"+canary), true)) || !known(s.Text(canary, true)) {

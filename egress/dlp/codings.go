@@ -76,23 +76,24 @@ func (q *search) decode(data []byte, codings []string) ([]byte, error) {
 		return nil, egress.ErrTooDeep
 	}
 	for i := len(codings) - 1; i >= 0 && len(data) > 0; i-- {
+		if !q.spend(decoderWork) {
+			return nil, q.err
+		}
 		r, err := decoder(codings[i], bytes.NewReader(data))
 		if err != nil {
 			return nil, egress.ErrUndecodable
 		}
-		var out bytes.Buffer
-		left := maxOutput - q.output
-		n, err := io.Copy(&out, io.LimitReader(r, int64(left)+1))
+		out, err := q.fill(r, make([]byte, 0, max(512, len(data))), maxOutput+1)
 		if c, ok := r.(closeAtEnd); ok {
 			c.Close()
 		}
-		if !q.produce(int(n)) {
+		if q.err != nil {
 			return nil, q.err
 		}
-		if err != nil {
+		if !errors.Is(err, io.EOF) {
 			return nil, egress.ErrUndecodable
 		}
-		data = out.Bytes()
+		data = out
 	}
 	return data, nil
 }

@@ -23,6 +23,9 @@ type Scanner struct {
 	// patterns finds what has the form of a credential.
 	patterns func(text []byte, emit func(detector string, start, end int))
 	searches sync.Pool
+	// large is held by the one search that has more than largePiece unpacked in
+	// memory.
+	large sync.Mutex
 	// worked is told the work of each search, by tests that bound it.
 	worked func(work int)
 }
@@ -46,7 +49,7 @@ func New(values []string) *Scanner {
 
 // Text is egress.Inspector's.
 func (s *Scanner) Text(text string, exact bool) []egress.Hit {
-	q := s.start(exact)
+	q := s.start(exact, len(text))
 	defer s.stop(q)
 	data := append(q.buffer(len(text)), text...)
 	q.layer(data, place{})

@@ -44,6 +44,9 @@ func formsOf(values []string) (forms []form, raw []string) {
 	b := builder{seen: map[string]int{}}
 	for _, v := range values {
 		b.value(v)
+		if t := strings.TrimSpace(v); t != v {
+			b.value(t) // a line end of the file that held it changes all encodings
+		}
 		if _, password, ok := strings.Cut(v, ":"); ok {
 			b.value(password)
 		}

@@ -29,7 +29,7 @@ func FuzzBody(f *testing.F) {
 		if string(data) != before {
 			t.Fatal("the body was written to")
 		}
-		if work > maxWork+maxOutput {
+		if work > leastWork+workRatio*len(data)+unpackedRatio*maxOutput+maxOutput {
 			t.Fatalf("%d bytes of work for %d", work, len(data))
 		}
 		if err != nil {

@@ -51,20 +51,24 @@ func (q *search) part(p []byte, start int, j *joint, depth int) error {
 	start += len(p) - len(body)
 	body = bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
 	end := start + len(body)
-	decoded := body
-	switch strings.ToLower(strings.TrimSpace(header.Get("Content-Transfer-Encoding"))) {
-	case "base64":
-		decoded = decode64(nil, body)
-	case "quoted-printable":
-		decoded = unquote(body)
+	decoded, changed := body, false
+	for _, coding := range header.Values("Content-Transfer-Encoding") {
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "base64":
+			decoded, changed = decode64(nil, decoded), true
+		case "quoted-printable":
+			decoded, changed = unquote(decoded), true
+		}
 	}
 	if codings := header.Values("Content-Encoding"); len(codings) > 0 {
 		var err error
 		if decoded, err = q.decode(decoded, codings); err != nil {
 			return err
 		}
+		changed = true // its length alone says nothing: that can be arranged
 	}
-	if len(decoded) != len(body) {
+	// The head of zlib is looked for at the beginning of a text only.
+	if changed || len(body) > 1 && isZlib(body[0], body[1]) {
 		if !q.produce(len(decoded)) {
 			return q.err
 		}

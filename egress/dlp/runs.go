@@ -99,10 +99,10 @@ func (q *search) run(run []byte, p place, start, end int, lines bool) {
 		}
 		// Where something is found, it is to be covered in each place.
 		defer func(before int) {
-			if len(q.hits) == before {
+			if q.found == before {
 				q.seen[key] = struct{}{}
 			}
-		}(len(q.hits))
+		}(q.found)
 	}
 	if lines {
 		one := q.buffer(len(run))

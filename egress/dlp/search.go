@@ -16,10 +16,20 @@ const (
 	maxDepth = 7
 	// maxRounds is how many times escapes are undone whose digits are escaped.
 	maxRounds = 4
-	// maxOutput bounds what is decoded and unpacked of one body, in bytes.
-	maxOutput = 64 << 20
-	// maxWork bounds what is read and written in all, in bytes.
-	maxWork = 1 << 30
+	// maxOutput bounds what is decoded and unpacked of one body, in bytes, and
+	// leastOutput and outputRatio what of a small one.
+	maxOutput   = 64 << 20
+	leastOutput = 16 << 20
+	outputRatio = 16
+	// leastWork, workRatio and unpackedRatio bound what is read and written in
+	// all: so many bytes, and so many for each that came in or was unpacked.
+	leastWork     = 16 << 20
+	workRatio     = 32
+	unpackedRatio = 8
+	// tryWork and decoderWork are what it costs to look at the beginning of
+	// packed data, and to make a decoder.
+	tryWork     = 2 << 10
+	decoderWork = 64 << 10
 	// maxTries bounds the places that look like the beginning of packed data.
 	maxTries = 1 << 16
 	// maxHits bounds what is remembered of one text; what comes after is covered
@@ -42,13 +52,18 @@ type search struct {
 	tight  bool // bounds of what was found itself, not of the run that it is in
 	hits   []egress.Hit
 	base   int // hits from here on are those of the text under search
+	found  int // how often something was found, merged or not
 	sq     []byte
 	free   [][]byte
 	emit   func(detector string, start, end int)
 	err    error
+	size   int // of what came in
 	output int
 	work   int
+	spare  int // work that unpacked bytes allow
 	tries  int
+	cut    bool                // packed data ends with its text
+	large  bool                // this search holds the lock of large ones
 	seen   map[uint64]struct{} // long runs that were decoded
 	seed   maphash.Seed
 	unpack unpackers
@@ -63,10 +78,11 @@ func newSearch(s *Scanner) *search {
 	return q
 }
 
-func (s *Scanner) start(exact bool) *search {
+// start takes a search of size bytes.
+func (s *Scanner) start(exact bool, size int) *search {
 	q := s.searches.Get().(*search)
-	q.exact, q.err = exact, nil
-	q.output, q.work, q.tries, q.base = 0, 0, 0, 0
+	q.exact, q.err, q.size, q.cut = exact, nil, size, false
+	q.output, q.work, q.spare, q.tries, q.base, q.found = 0, 0, 0, 0, 0, 0
 	return q
 }
 
@@ -78,6 +94,10 @@ func (s *Scanner) stop(q *search) {
 	q.hits = q.hits[:0]
 	if len(q.seen) > 0 {
 		clear(q.seen)
+	}
+	if q.large {
+		q.large = false
+		s.large.Unlock()
 	}
 	s.searches.Put(q)
 }
@@ -168,6 +188,7 @@ func back(plain, text []byte, hits []egress.Hit) {
 
 // add remembers a hit, together with those that it overlaps if they came last.
 func (q *search) add(detector string, known bool, start, end int) {
+	q.found++
 	mine := q.hits[q.base:]
 	if n := len(mine); n > 0 {
 		last := &mine[n-1]
@@ -225,7 +246,7 @@ func merged(hits []egress.Hit) []egress.Hit {
 
 // spend counts work, and says whether it may go on.
 func (q *search) spend(n int) bool {
-	if q.work += n; q.work > maxWork {
+	if q.work += n; q.work > leastWork+workRatio*q.size+q.spare {
 		q.fail(egress.ErrTooDeep)
 	}
 	return q.err == nil
@@ -233,10 +254,17 @@ func (q *search) spend(n int) bool {
 
 // produce counts what was decoded or unpacked.
 func (q *search) produce(n int) bool {
-	if q.output += n; q.output > maxOutput {
+	if q.output += n; q.output > min(maxOutput, leastOutput+outputRatio*q.size) {
 		q.fail(egress.ErrTooDeep)
 	}
 	return q.spend(n)
+}
+
+// unpacked is produce for what grows when it is decoded: the work to search it
+// is none of those who sent it.
+func (q *search) unpacked(n int) bool {
+	q.spare += unpackedRatio * n
+	return q.produce(n)
 }
 
 func (q *search) fail(err error) {

@@ -29,7 +29,7 @@ func (s *Scanner) Stream(b egress.Body) (egress.Searcher, error) {
 			return nil, egress.ErrUndecodable
 		}
 	}
-	w := &window{s: s, buf: make([]byte, 0, overlap+piece)}
+	w := &window{s: s, buf: make([]byte, 0, overlap+firstPiece)}
 	if len(codings) == 0 {
 		return &plainStream{w}, nil
 	}
@@ -49,7 +49,7 @@ func (w *window) push(p []byte) (hits []egress.Hit, err error) {
 		n := min(len(p), cap(w.buf)-old)
 		w.buf = append(w.buf, p[:n]...)
 		p = p[n:]
-		q := w.s.start(false)
+		q := w.s.start(false, len(w.buf))
 		q.layer(w.buf, place{})
 		for _, h := range q.hits {
 			if h.End > old {

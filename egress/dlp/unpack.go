@@ -50,6 +50,14 @@ func isZlib(a, b byte) bool {
 	return a&0x0f == 8 && a>>4 <= 7 && b&0x20 == 0 && (uint(a)<<8|uint(b))%31 == 0
 }
 
+// isPixels says that the pixels of a PNG begin at text[at:] (PNG specification,
+// 11.2.3). A screenshot is a hundred times as long unpacked, runs of colours
+// look like encodings in encodings, and whoever can write pixels can hide
+// anything in them.
+func isPixels(text []byte, at int) bool {
+	return bytes.HasPrefix(text, []byte("\x89PNG\r\n\x1a\n")) && bytes.HasSuffix(text[:at], []byte("IDAT"))
+}
+
 // zlibWithin is how far into what a run decodes to a zlib stream is looked for:
 // its two bytes are too common to look everywhere.
 const zlibWithin = 96
@@ -103,7 +111,7 @@ func (q *search) packed(text []byte, p place) {
 		within = zlibWithin
 	}
 	for i := 0; i < min(within, len(text)-1); i++ {
-		if isZlib(text[i], text[i+1]) {
+		if isZlib(text[i], text[i+1]) && !isPixels(text, i) {
 			q.try(text, i, p, func(in *bytes.Reader) (io.Reader, error) {
 				var err error
 				if q.unpack.zlib == nil {
@@ -132,6 +140,9 @@ func (q *search) try(text []byte, at int, p place, open opener) int {
 		q.fail(egress.ErrTooDeep)
 		return len(text)
 	}
+	if !q.spend(tryWork) {
+		return len(text)
+	}
 	in := bytes.NewReader(text[at:])
 	out, err := open(in)
 	if err != nil {
@@ -149,48 +160,95 @@ func (q *search) try(text []byte, at int, p place, open opener) int {
 	return max(end, at+1)
 }
 
-// pieces in which an unpacked stream is searched; each begins with the overlap
-// of the one before.
+// Pieces in which an unpacked stream is searched; each begins with the overlap
+// of the one before. What is packed inside has to lie in one piece, so that
+// pieces are as long as a body may be.
 const (
-	piece   = 64 << 10
-	overlap = 16 << 10
+	firstPiece = 64 << 10
+	largePiece = 8 << 20
+	overlap    = 16 << 10
 )
 
 // drain searches all that r gives, and returns what it found, without bounds
 // that mean anything, and how many bytes there were.
 func (q *search) drain(r io.Reader, p place) (found []egress.Hit, total int, err error) {
-	buf := q.buffer(piece + overlap)[:piece+overlap]
+	most := largePiece
+	if p.depth == maxDepth {
+		most = firstPiece
+	}
+	buf := q.buffer(firstPiece)
 	defer func() { q.release(buf) }()
-	kept := 0
 	for err == nil && q.err == nil {
-		var n int
-		n, err = io.ReadFull(r, buf[kept:])
-		total += n
-		if n == 0 || !q.produce(n) {
+		n := len(buf)
+		buf, err = q.fill(r, buf, most)
+		if n = len(buf) - n; n == 0 || q.err != nil {
 			break
 		}
+		total += n
 		if p.depth == maxDepth {
-			if err == nil || errors.Is(err, io.ErrUnexpectedEOF) && total >= minValue {
+			if err == nil || ended(err) && total >= minValue {
 				q.fail(egress.ErrTooDeep)
 			}
 			break
 		}
-		before := q.base
-		q.base = len(q.hits)
-		q.layer(buf[:kept+n], place{depth: p.depth + 1})
+		before, cut := q.base, q.cut
+		q.base, q.cut = len(q.hits), false
+		q.layer(buf, place{depth: p.depth + 1})
 		found = append(found, merged(q.hits[q.base:])...)
 		q.hits, q.base = q.hits[:q.base], before
 		if len(found) > 1 {
 			found = strongest(found)
 		}
-		end := kept + n
-		kept = min(end, overlap)
-		copy(buf, buf[end-kept:end])
+		if q.cut && err == nil {
+			q.fail(egress.ErrTooDeep) // it goes on in the next piece, unseen
+		}
+		q.cut = q.cut || cut
+		if err == nil {
+			buf = buf[:copy(buf, buf[len(buf)-overlap:])]
+		}
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		q.cut = true
+	}
+	if ended(err) {
 		err = nil
 	}
 	return found, total, err
+}
+
+func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// fill appends what r gives to buf, until that is most bytes long or r fails.
+func (q *search) fill(r io.Reader, buf []byte, most int) ([]byte, error) {
+	for len(buf) < most {
+		if len(buf) == cap(buf) {
+			if cap(buf) >= largePiece/2 {
+				q.alone()
+			}
+			grown := make([]byte, len(buf), min(2*cap(buf), max(most, len(buf)+1)))
+			copy(grown, buf)
+			q.release(buf)
+			buf = grown
+		}
+		n, err := r.Read(buf[len(buf):min(cap(buf), most)])
+		buf = buf[:len(buf)+n]
+		if !q.unpacked(n) {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+	return buf, nil
+}
+
+// alone waits until no other search has much in memory: a few bytes unpack to
+// as much as maxOutput.
+func (q *search) alone() {
+	if !q.large {
+		q.s.large.Lock()
+		q.large = true
+	}
 }
 
 // strongest is the one hit that stands for all of them: a known value if there
