@@ -40,6 +40,11 @@ func TestFindsBehindMuchInPackedData(t *testing.T) {
 			t.Errorf("%s: %v %v", name, hits, err)
 		}
 	}
+	// What looks like packed data in the middle of a long text is no end of it.
+	harmless := std64(gzipped(strings.Repeat(std64(zlibbed(code)[:90])+" "+strings.Repeat(code, 40), 900)))
+	if _, hits, err := s.Body(body0("", harmless)); err != nil || len(hits) > 0 {
+		t.Errorf("a long text: %v %v", hits, err)
+	}
 	// What goes on beyond the longest piece cannot be followed.
 	var stored bytes.Buffer
 	w, _ := flate.NewWriter(&stored, flate.NoCompression)

@@ -62,7 +62,11 @@ func (q *search) runs(text []byte, p place) {
 			continue
 		}
 		last := joined(text, end, end-start)
+		cut := q.cut
 		q.run(text[start:last], p, start, last, last > end)
+		if last < len(text) || start >= len(text)-overlap {
+			q.cut = cut // nothing of it is behind the end of text
+		}
 		end = last
 		i = end + minRun
 	}

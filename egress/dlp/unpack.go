@@ -148,7 +148,11 @@ func (q *search) try(text []byte, at int, p place, open opener) int {
 	if err != nil {
 		return at + 1
 	}
+	cut := q.cut
 	found, n, err := q.drain(out, p)
+	if at >= len(text)-overlap/2 {
+		q.cut = cut // the next piece has all of it
+	}
 	end := len(text) - in.Len()
 	q.spend(end - at)
 	for _, h := range found {
