@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -75,8 +74,13 @@ func (x *exchange) send(data []byte) {
 		r.Body = http.NoBody
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(data))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	// A large one is not sent again: its room is wanted.
+	x.sent = &sentBody{b: x.held.b, n: x.held.n, data: data, again: len(data) <= smallBody}
+	x.held.n = 0 // it is no longer the handler's to give
+	r.Body, _ = x.sent.reader()
+	if x.sent.again {
+		r.GetBody = x.sent.reader
+	}
 }
 
 // readWhole holds the body. Memory is taken as bytes arrive.
