@@ -152,6 +152,7 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 	if err != nil {
 		return nil, x.unsearchable("the body", b.Codings, err)
 	}
+	hits = x.counted(hits)
 	f := &finding{}
 	f.add("the body", hits, coverable(hits, len(plain)))
 	if len(f.hits) == 0 {
@@ -167,7 +168,7 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 	}
 	coverBytes(plain, hits)
 	b.Codings, b.Data = nil, plain
-	if _, left, err := in.Body(b); err != nil || len(left) > 0 {
+	if _, left, err := in.Body(b); err != nil || len(x.counted(left)) > 0 {
 		f.stuck = true
 		return nil, x.judge(f)
 	}

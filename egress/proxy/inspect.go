@@ -94,6 +94,17 @@ func (x *exchange) keptLogin(name string) bool {
 		slices.ContainsFunc(loginHeaders, func(l string) bool { return sameHeader(l, name) }))
 }
 
+// counted are the hits in a body that count. Where the agent may have a login of
+// its own it also renews it: a body that is posted to a token endpoint (RFC 6749,
+// 3.2) holds one, so that only known values count there.
+func (x *exchange) counted(hits []egress.Hit) []egress.Hit {
+	r := x.verdict.Route
+	if r.Auth != nil || !r.TLSPassthrough || x.r.Method != http.MethodPost || !strings.HasSuffix(x.target.Path, "/token") {
+		return hits
+	}
+	return slices.DeleteFunc(hits, func(h egress.Hit) bool { return !h.Known })
+}
+
 // inspectHead covers what was found, or denies.
 func (x *exchange) inspectHead() *denial {
 	all := x.searchHead()

@@ -32,7 +32,7 @@ func (x *exchange) streamBody() *denial {
 	if err != nil {
 		return x.unsearchable("the body", b.Codings, err)
 	}
-	body := &searchedBody{src: x.r.Body, s: s, keep: heldBack}
+	body := &searchedBody{src: x.r.Body, s: s, keep: heldBack, counted: x.counted}
 	if framesOf(b.MediaType) != nil {
 		body.keep = 0
 	}
@@ -56,6 +56,8 @@ func (x *exchange) streamBody() *denial {
 type searchedBody struct {
 	src  io.ReadCloser
 	deny func([]egress.Hit, error) *denial
+	// counted are those of the hits that count.
+	counted func([]egress.Hit) []egress.Hit
 	// cut ends the request also where its answer has begun.
 	cut  context.CancelCauseFunc
 	keep int
@@ -106,8 +108,9 @@ func (b *searchedBody) search(p []byte, last bool) *denial {
 		return b.deny(nil, errInspector)
 	}
 	hits, err := b.s.Push(p)
-	if err == nil && len(hits) == 0 && last {
+	if hits = b.counted(hits); err == nil && len(hits) == 0 && last {
 		hits, err = b.s.End()
+		hits = b.counted(hits)
 	}
 	if err != nil || len(hits) > 0 {
 		return b.deny(hits, err)
