@@ -18,24 +18,39 @@ var errFound = errors.New("the search of what was sent found something")
 // messages are not held: their answers are awaited one by one.
 const heldBack = 4 << 10
 
-// streamRoom is what one stream has in memory.
-const streamRoom = heldBack + 32<<10
+// decoderLag is how much a decoder keeps to itself, which is not searched yet: a
+// whole window of deflate (RFC 1951, 2).
+const decoderLag = 32 << 10
+
+// streamRoom is what one stream is read with, besides what it holds.
+const streamRoom = 32 << 10
+
+// codingRoom is what a decoder remembers at most: its window, and what it reads
+// and writes with (RFC 1951, 2; RFC 7932, 9.1; RFC 9659).
+var codingRoom = map[string]int{"gzip": 128 << 10, "x-gzip": 128 << 10, "deflate": 128 << 10, "br": 18 << 20, "zstd": 10 << 20}
 
 // streamBody has the body searched as it passes.
 func (x *exchange) streamBody() *denial {
 	h := x.r.Header
 	b := egress.Body{MediaType: h.Get("Content-Type"), Codings: codingsOf(h)}
-	if err := x.held.take(x.r.Context(), streamRoom); err != nil {
+	keep, room := heldBack, 0
+	switch {
+	case len(b.Codings) > 0: // also of framed messages: the decoder waits anyhow
+		keep += decoderLag
+	case framesOf(b.MediaType) != nil:
+		keep = 0
+	}
+	for _, c := range b.Codings {
+		room += codingRoom[c]
+	}
+	if err := x.held.take(x.r.Context(), room+keep+streamRoom); err != nil {
 		return x.noRoom()
 	}
 	s, err := x.live.inspector.Stream(b)
 	if err != nil {
 		return x.unsearchable("the body", b.Codings, err)
 	}
-	body := &searchedBody{src: x.r.Body, s: s, keep: heldBack, counted: x.counted}
-	if framesOf(b.MediaType) != nil {
-		body.keep = 0
-	}
+	body := &searchedBody{src: x.r.Body, s: s, keep: keep, counted: x.counted}
 	body.deny = func(hits []egress.Hit, err error) *denial {
 		if err != nil {
 			return x.unsearchable("the body", b.Codings, err)
@@ -86,7 +101,7 @@ func (b *searchedBody) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 		if b.buf == nil {
-			b.buf = make([]byte, 0, streamRoom)
+			b.buf = make([]byte, 0, b.keep+streamRoom)
 		}
 		b.buf, b.from = b.buf[:copy(b.buf, b.buf[b.from:])], 0
 		n, err := b.src.Read(b.buf[len(b.buf):cap(b.buf)])
