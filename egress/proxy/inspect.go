@@ -21,8 +21,8 @@ func (x *exchange) inspect() *denial {
 	if x.live.inspector == nil {
 		return nil
 	}
-	if left := x.p.oracle.closed(x.p.o.Now()); left > 0 {
-		return x.pausing(left)
+	if d := x.paused(); d != nil {
+		return d
 	}
 	h := x.r.Header
 	for name := range h {
@@ -37,7 +37,10 @@ func (x *exchange) inspect() *denial {
 	if d := x.inspectHead(); d != nil {
 		return d
 	}
-	return x.inspectBody()
+	if d := x.inspectBody(); d != nil {
+		return d
+	}
+	return x.paused() // requests that came at once have asked no more than those in turn
 }
 
 // joins lends buffers for the texts of heads.
@@ -140,8 +143,16 @@ func (x *exchange) inspectHead() *denial {
 	return nil
 }
 
-// redacted notes in the log what was covered.
+// redacted notes in the log what was covered. The upstream may tell the agent
+// that it was, which answers as much as a denial does.
 func (x *exchange) redacted(f *finding) {
+	if anyKnown(f.hits) {
+		x.p.oracle.hit(x.p.o.Now())
+	}
+	x.noteRedacted(f)
+}
+
+func (x *exchange) noteRedacted(f *finding) {
 	x.entry.Verdict = VerdictRedacted
 	names := detectors(f.hits)
 	if x.entry.Detector != "" && x.entry.Detector != names {

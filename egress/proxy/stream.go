@@ -56,7 +56,9 @@ func (x *exchange) streamBody() *denial {
 			return x.unsearchable("the body", b.Codings, err)
 		}
 		f := &finding{}
-		f.add("the body", hits, false)
+		if f.add("the body", hits, false); len(f.hits) == 0 {
+			return x.paused()
+		}
 		return x.judge(f)
 	}
 	// An answer may begin before the body ends: the server would otherwise read
@@ -70,7 +72,7 @@ func (x *exchange) streamBody() *denial {
 // error, so that the upstream sees no whole request.
 type searchedBody struct {
 	src  io.ReadCloser
-	deny func([]egress.Hit, error) *denial
+	deny func([]egress.Hit, error) *denial // nil: it may pass
 	// counted are those of the hits that count.
 	counted func([]egress.Hit) []egress.Hit
 	// cut ends the request also where its answer has begun.
@@ -127,10 +129,7 @@ func (b *searchedBody) search(p []byte, last bool) *denial {
 		hits, err = b.s.End()
 		hits = b.counted(hits)
 	}
-	if err != nil || len(hits) > 0 {
-		return b.deny(hits, err)
-	}
-	return nil
+	return b.deny(hits, err)
 }
 
 // finish lets go of the search when the request has ended, and returns why it
