@@ -15,6 +15,9 @@ import (
 // maxCodings is how many codings one body may have.
 const maxCodings = 3
 
+// maxDecoded bounds what one body is decoded to: all of it is held at once.
+const maxDecoded = 32 << 20
+
 // decoder undoes one content coding (RFC 9110, 8.4.1; RFC 7932; RFC 8878). The
 // reader fails on data that goes on after the end of the coded one.
 func decoder(coding string, in *bytes.Reader) (io.Reader, error) {
@@ -81,13 +84,16 @@ func (q *search) decode(data []byte, codings []string) ([]byte, error) {
 			return nil, egress.ErrUndecodable
 		}
 		var out bytes.Buffer
-		left := maxOutput - q.output
+		left := min(maxOutput-q.output, maxDecoded)
 		n, err := io.Copy(&out, io.LimitReader(r, int64(left)+1))
 		if c, ok := r.(closeAtEnd); ok {
 			c.Close()
 		}
 		if !q.produce(int(n)) {
 			return nil, q.err
+		}
+		if n > maxDecoded {
+			return nil, egress.ErrTooDeep
 		}
 		if err != nil {
 			return nil, egress.ErrUndecodable
