@@ -15,6 +15,9 @@ import (
 // maxCodings is how many codings one body may have.
 const maxCodings = 3
 
+// maxDecoded bounds what one body is decoded to: all of it is held at once.
+const maxDecoded = 32 << 20
+
 // decoder undoes one content coding (RFC 9110, 8.4.1; RFC 7932; RFC 8878). The
 // reader fails on data that goes on after the end of the coded one.
 func decoder(coding string, in *bytes.Reader) (io.Reader, error) {
@@ -83,12 +86,15 @@ func (q *search) decode(data []byte, codings []string) ([]byte, error) {
 		if err != nil {
 			return nil, egress.ErrUndecodable
 		}
-		out, err := q.fill(r, make([]byte, 0, max(512, len(data))), maxOutput+1)
+		out, err := q.fill(r, make([]byte, 0, max(512, len(data))), maxDecoded+1)
 		if c, ok := r.(closeAtEnd); ok {
 			c.Close()
 		}
 		if q.err != nil {
 			return nil, q.err
+		}
+		if len(out) > maxDecoded {
+			return nil, egress.ErrTooDeep
 		}
 		if !errors.Is(err, io.EOF) {
 			return nil, egress.ErrUndecodable

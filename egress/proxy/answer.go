@@ -23,6 +23,9 @@ var validators = []string{"Etag", "Content-Digest", "Repr-Digest", "Digest", "Co
 
 // answered looks at an answer before its head goes back.
 func (x *exchange) answered(res *http.Response) error {
+	if x.sent != nil {
+		x.sent.begun()
+	}
 	if err := x.up.hopAnswered(x.target.Scheme, res); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -72,8 +71,13 @@ func (x *exchange) send(data []byte) {
 		r.Body = http.NoBody
 		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(data))
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	// A large one is not sent again: its room is wanted.
+	x.sent = &sentBody{b: x.held.b, n: x.held.n, data: data, again: len(data) <= smallBody}
+	x.held.n = 0 // it is no longer the handler's to give
+	r.Body, _ = x.sent.reader()
+	if x.sent.again {
+		r.GetBody = x.sent.reader
+	}
 }
 
 // readWhole holds the body. Memory is taken as bytes arrive.
@@ -145,6 +149,7 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 	if err != nil {
 		return nil, x.unsearchable("the body", b.Codings, err)
 	}
+	hits = x.counted(hits)
 	f := &finding{}
 	f.add("the body", hits, coverable(hits, len(plain)))
 	if len(f.hits) == 0 {
@@ -160,7 +165,7 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 	}
 	coverBytes(plain, hits)
 	b.Codings, b.Data = nil, plain
-	if _, left, err := in.Body(b); err != nil || len(left) > 0 {
+	if _, left, err := in.Body(b); err != nil || len(x.counted(left)) > 0 {
 		f.stuck = true
 		return nil, x.judge(f)
 	}

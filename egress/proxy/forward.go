@@ -67,7 +67,7 @@ func (x *exchange) searchEnded() {
 	if x.socket != nil {
 		var f *finding
 		if d, f = x.socket.finish(); len(f.hits) > 0 {
-			x.redacted(f)
+			x.noteRedacted(f)
 		}
 	}
 	if d != nil {

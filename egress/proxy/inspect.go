@@ -21,8 +21,8 @@ func (x *exchange) inspect() *denial {
 	if x.live.inspector == nil {
 		return nil
 	}
-	if left := x.p.oracle.closed(x.p.o.Now()); left > 0 {
-		return x.pausing(left)
+	if d := x.paused(); d != nil {
+		return d
 	}
 	h := x.r.Header
 	for name := range h {
@@ -37,7 +37,10 @@ func (x *exchange) inspect() *denial {
 	if d := x.inspectHead(); d != nil {
 		return d
 	}
-	return x.inspectBody()
+	if d := x.inspectBody(); d != nil {
+		return d
+	}
+	return x.paused() // requests that came at once have asked no more than those in turn
 }
 
 // joins lends buffers for the texts of heads.
@@ -94,6 +97,17 @@ func (x *exchange) keptLogin(name string) bool {
 		slices.ContainsFunc(loginHeaders, func(l string) bool { return sameHeader(l, name) }))
 }
 
+// counted are the hits in a body that count. Where the agent may have a login of
+// its own it also renews it: a body that is posted to a token endpoint (RFC 6749,
+// 3.2) holds one, so that only known values count there.
+func (x *exchange) counted(hits []egress.Hit) []egress.Hit {
+	r := x.verdict.Route
+	if r.Auth != nil || !r.TLSPassthrough || x.r.Method != http.MethodPost || !strings.HasSuffix(x.target.Path, "/token") {
+		return hits
+	}
+	return slices.DeleteFunc(hits, func(h egress.Hit) bool { return !h.Known })
+}
+
 // inspectHead covers what was found, or denies.
 func (x *exchange) inspectHead() *denial {
 	all := x.searchHead()
@@ -129,8 +143,16 @@ func (x *exchange) inspectHead() *denial {
 	return nil
 }
 
-// redacted notes in the log what was covered.
+// redacted notes in the log what was covered. The upstream may tell the agent
+// that it was, which answers as much as a denial does.
 func (x *exchange) redacted(f *finding) {
+	if anyKnown(f.hits) {
+		x.p.oracle.hit(x.p.o.Now())
+	}
+	x.noteRedacted(f)
+}
+
+func (x *exchange) noteRedacted(f *finding) {
 	x.entry.Verdict = VerdictRedacted
 	names := detectors(f.hits)
 	if x.entry.Detector != "" && x.entry.Detector != names {

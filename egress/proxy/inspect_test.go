@@ -258,6 +258,67 @@ func TestKeptLogin(t *testing.T) {
 	}
 }
 
+// A login that the agent may have it may renew: a token endpoint takes it in the
+// body. Everywhere else, and on every other route, what looks like a credential
+// counts in a body, and a known value does there too.
+func TestTokenEndpoint(t *testing.T) {
+	pass, auth := route("a.example", 443), authed("a.example", 443)
+	pass.TLSPassthrough, auth.TLSPassthrough = true, true
+	covers, streams := pass, pass
+	covers.DLP, streams.DLP = &egress.DLP{Patterns: egress.OnMatchRedact}, &egress.DLP{Stream: true}
+	for name, c := range map[string]struct {
+		route              egress.Route
+		method, path, body string
+		chunked            bool
+		want               string // what arrives; "" means 403
+	}{
+		"kept":              {pass, "POST", "/v1/oauth/token", lookalike, false, lookalike},
+		"not covered":       {covers, "POST", "/oauth/token?x=y", lookalike, false, lookalike},
+		"streamed":          {streams, "POST", "/token", lookalike, true, lookalike},
+		"known":             {pass, "POST", "/oauth/token", secret, false, ""},
+		"canary":            {covers, "POST", "/oauth/token", lookalike + " " + canary, false, ""},
+		"known, streamed":   {streams, "POST", "/token", lookalike + " " + secret, true, ""},
+		"elsewhere":         {pass, "POST", "/oauth/tokens", lookalike, false, ""},
+		"below":             {pass, "POST", "/token/x", lookalike, false, ""},
+		"part of a segment": {pass, "POST", "/x-token", lookalike, false, ""},
+		"encoded slash":     {pass, "POST", "/x%2Ftoken", lookalike, false, ""},
+		"in the query":      {pass, "POST", "/x?/token", lookalike, false, ""},
+		"another method":    {pass, "PUT", "/oauth/token", lookalike, false, ""},
+		"in the query too":  {pass, "POST", "/oauth/token?x=" + lookalike, "x", false, ""},
+		"covered elsewhere": {covers, "POST", "/x", lookalike, false, strings.Repeat("*", len(lookalike))},
+		"not passed":        {route("a.example", 443), "POST", "/oauth/token", lookalike, false, ""},
+		"with auth":         {auth, "POST", "/oauth/token", lookalike, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newSearched(t, c.route)
+			got := make(chan string, 1)
+			w.serve("443", true, func(_ http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err == nil {
+					got <- string(body)
+				}
+			})
+			body := io.Reader(strings.NewReader(c.body))
+			if c.chunked {
+				body = io.MultiReader(body)
+			}
+			res, text := do(t, w.client(true), c.method, "https://a.example"+c.path, body)
+			if c.want == "" {
+				if res.StatusCode != 403 || len(got) != 0 {
+					t.Errorf("%s %s, %d requests arrived", res.Status, text, len(got))
+				}
+				return
+			}
+			if res.StatusCode != 200 {
+				t.Fatalf("%s %s", res.Status, text)
+			}
+			if arrived := <-got; arrived != c.want {
+				t.Errorf("%q arrived, want %q", arrived, c.want)
+			}
+		})
+	}
+}
+
 // A path that was covered may be one that no rule allows, and a covered query
 // does not change what is asked for.
 func TestCoveredPathIsDecidedAgain(t *testing.T) {

@@ -23,12 +23,19 @@ func (p *Proxy) inspector(policy *Policy) egress.Inspector {
 	if policy.canary != "" {
 		values = append(values, policy.canary)
 	}
-	return &careful{p.o.Inspector(values)}
+	return &careful{p.o.Inspector(values), p.heavy}
 }
 
 // careful makes a panic of an inspector a find that nothing passes with: some
 // searches run in goroutines of net/http, where it would end the process.
-type careful struct{ inner egress.Inspector }
+type careful struct {
+	inner egress.Inspector
+	heavy chan struct{}
+}
+
+// heavyBody is the length from which a body is searched in turn with others:
+// what it is decoded to is not in the budget. One with a coding always is.
+const heavyBody = 256 << 10
 
 func (c *careful) Text(text string, exact bool) (hits []egress.Hit) {
 	defer func() {
@@ -41,6 +48,10 @@ func (c *careful) Text(text string, exact bool) (hits []egress.Hit) {
 
 func (c *careful) Body(b egress.Body) (plain []byte, hits []egress.Hit, err error) {
 	defer failed(&err)
+	if len(b.Data) > heavyBody || len(b.Codings) > 0 {
+		c.heavy <- struct{}{}
+		defer func() { <-c.heavy }()
+	}
 	return c.inner.Body(b)
 }
 

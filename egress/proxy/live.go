@@ -80,7 +80,8 @@ func (p *Proxy) upstream(policy *Policy, r *egress.Route, line func(string) stri
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		// What an agent does not read stays with the upstream, not here.
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 512 << 10, MaxReceiveBufferPerConnection: 4 << 20, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if u.hop != nil {
 		u.transport.Proxy = plainByHop

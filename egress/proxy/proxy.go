@@ -52,6 +52,7 @@ type Proxy struct {
 	flights  flights
 	swap     sync.Mutex
 	bodies   budget
+	heavy    chan struct{} // turns to search what may take much memory
 	oracle   oracle
 	limits   limits
 }
@@ -69,6 +70,7 @@ func New(o Options) (*Proxy, error) {
 		requests: make(chan struct{}, o.MaxRequests),
 		bodies:   budget{size: o.BodyBudget},
 		limits:   usualLimits,
+		heavy:    make(chan struct{}, 2),
 	}
 	log := o.Log
 	p.o.Log = func(e Entry) {

@@ -145,6 +145,9 @@ func (in *incoming) end() (*socketCut, error) {
 	} else {
 		cut = in.whole()
 	}
+	if cut == nil {
+		cut = in.paused()
+	}
 	if cut != nil {
 		return cut, nil
 	}
@@ -159,8 +162,19 @@ func (in *incoming) endControl() (*socketCut, error) {
 		f.add("a WebSocket control frame", hits, false)
 		return &socketCut{closePolicy, in.x.judge(&f)}, nil
 	}
+	if cut := in.paused(); cut != nil {
+		return cut, nil
+	}
 	in.closed = in.frame.opcode == opClose
 	return nil, in.write(in.frame, in.control)
+}
+
+// paused ends sockets too while nothing passes: each would be a question more.
+func (in *incoming) paused() *socketCut {
+	if d := in.x.paused(); d != nil {
+		return &socketCut{closeLater, d}
+	}
+	return nil
 }
 
 // inspector is that of the policy in force now: a socket may outlive the one
@@ -196,6 +210,9 @@ func (in *incoming) whole() *socketCut {
 		f.stuck = true
 		return &socketCut{closePolicy, in.x.judge(&f)}
 	}
+	if anyKnown(hits) { // see redacted
+		in.x.p.oracle.hit(in.x.p.o.Now())
+	}
 	for _, h := range hits { // for the log, once each
 		if !slices.ContainsFunc(in.covered.hits, func(o egress.Hit) bool { return o.Detector == h.Detector }) {
 			in.covered.add(f.place, []egress.Hit{h}, true)
@@ -206,7 +223,11 @@ func (in *incoming) whole() *socketCut {
 
 // part searches and sends what has come of a large message but for its end.
 func (in *incoming) part() *socketCut {
-	if cut := in.push(false); cut != nil {
+	cut := in.push(false)
+	if cut == nil {
+		cut = in.paused()
+	}
+	if cut != nil {
 		return cut
 	}
 	if err := in.send(len(in.data)-heldBack, false); err != nil {

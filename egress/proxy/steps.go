@@ -25,6 +25,7 @@ type exchange struct {
 	done    bool // answered by an earlier step
 
 	held   holding // memory of the body
+	sent   *sentBody
 	stream *searchedBody
 	socket *searchedSocket
 }
@@ -65,6 +66,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if x.stream != nil {
 			x.stream.finish() // also where a later step denied it
+		}
+		if x.sent != nil {
+			x.sent.end()
 		}
 		x.held.free()
 		x.entry.Sent, x.entry.Received = body.n.Load(), x.w.n

@@ -18,30 +18,47 @@ var errFound = errors.New("the search of what was sent found something")
 // messages are not held: their answers are awaited one by one.
 const heldBack = 4 << 10
 
-// streamRoom is what one stream has in memory.
-const streamRoom = heldBack + 32<<10
+// decoderLag is how much a decoder keeps to itself, which is not searched yet: a
+// whole window of deflate (RFC 1951, 2).
+const decoderLag = 32 << 10
+
+// streamRoom is what one stream is read with, besides what it holds.
+const streamRoom = 32 << 10
+
+// codingRoom is what a decoder remembers at most: its window, and what it reads
+// and writes with (RFC 1951, 2; RFC 7932, 9.1; RFC 9659).
+var codingRoom = map[string]int{"gzip": 128 << 10, "x-gzip": 128 << 10, "deflate": 128 << 10, "br": 18 << 20, "zstd": 10 << 20}
 
 // streamBody has the body searched as it passes.
 func (x *exchange) streamBody() *denial {
 	h := x.r.Header
 	b := egress.Body{MediaType: h.Get("Content-Type"), Codings: codingsOf(h)}
-	if err := x.held.take(x.r.Context(), streamRoom); err != nil {
+	keep, room := heldBack, 0
+	switch {
+	case len(b.Codings) > 0: // also of framed messages: the decoder waits anyhow
+		keep += decoderLag
+	case framesOf(b.MediaType) != nil:
+		keep = 0
+	}
+	for _, c := range b.Codings {
+		room += codingRoom[c]
+	}
+	if err := x.held.take(x.r.Context(), room+keep+streamRoom); err != nil {
 		return x.noRoom()
 	}
 	s, err := x.live.inspector.Stream(b)
 	if err != nil {
 		return x.unsearchable("the body", b.Codings, err)
 	}
-	body := &searchedBody{src: x.r.Body, s: s, keep: heldBack}
-	if framesOf(b.MediaType) != nil {
-		body.keep = 0
-	}
+	body := &searchedBody{src: x.r.Body, s: s, keep: keep, counted: x.counted}
 	body.deny = func(hits []egress.Hit, err error) *denial {
 		if err != nil {
 			return x.unsearchable("the body", b.Codings, err)
 		}
 		f := &finding{}
-		f.add("the body", hits, false)
+		if f.add("the body", hits, false); len(f.hits) == 0 {
+			return x.paused()
+		}
 		return x.judge(f)
 	}
 	// An answer may begin before the body ends: the server would otherwise read
@@ -55,7 +72,9 @@ func (x *exchange) streamBody() *denial {
 // error, so that the upstream sees no whole request.
 type searchedBody struct {
 	src  io.ReadCloser
-	deny func([]egress.Hit, error) *denial
+	deny func([]egress.Hit, error) *denial // nil: it may pass
+	// counted are those of the hits that count.
+	counted func([]egress.Hit) []egress.Hit
 	// cut ends the request also where its answer has begun.
 	cut  context.CancelCauseFunc
 	keep int
@@ -84,7 +103,7 @@ func (b *searchedBody) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 		if b.buf == nil {
-			b.buf = make([]byte, 0, streamRoom)
+			b.buf = make([]byte, 0, b.keep+streamRoom)
 		}
 		b.buf, b.from = b.buf[:copy(b.buf, b.buf[b.from:])], 0
 		n, err := b.src.Read(b.buf[len(b.buf):cap(b.buf)])
@@ -106,13 +125,11 @@ func (b *searchedBody) search(p []byte, last bool) *denial {
 		return b.deny(nil, errInspector)
 	}
 	hits, err := b.s.Push(p)
-	if err == nil && len(hits) == 0 && last {
+	if hits = b.counted(hits); err == nil && len(hits) == 0 && last {
 		hits, err = b.s.End()
+		hits = b.counted(hits)
 	}
-	if err != nil || len(hits) > 0 {
-		return b.deny(hits, err)
-	}
-	return nil
+	return b.deny(hits, err)
 }
 
 // finish lets go of the search when the request has ended, and returns why it

@@ -47,6 +47,23 @@ func (t *tunnel) judge() *denial {
 		return explained(t.verdict)
 	}
 	t.route = t.verdict.Route
+	if t.route.Tunnel && t.live.inspector != nil {
+		return t.searchName()
+	}
+	return nil
+}
+
+// searchName looks into all that a tunnel shows: where the route has a wildcard,
+// the name is the agent's, and it is about to be resolved.
+func (t *tunnel) searchName() *denial {
+	x := exchange{p: t.p, live: t.live, target: t.target, verdict: t.verdict}
+	if d := x.paused(); d != nil {
+		return d
+	}
+	f := &finding{}
+	if f.add("the host name", t.live.inspector.Text(t.host, false), false); len(f.hits) > 0 {
+		return x.judge(f)
+	}
 	return nil
 }
 

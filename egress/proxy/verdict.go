@@ -130,8 +130,12 @@ func (x *exchange) noRoom() *denial {
 		"egress: bodies under way fill the %d MiB that are kept for them; send fewer large ones at once", x.p.bodies.size>>20))
 }
 
-// pausing is the answer while nothing is searched (see oracle).
-func (x *exchange) pausing(left time.Duration) *denial {
+// paused is the denial while nothing passes (see oracle), or nil.
+func (x *exchange) paused() *denial {
+	left := x.p.oracle.closed(x.p.o.Now())
+	if left <= 0 {
+		return nil
+	}
 	seconds := int((left + time.Second - 1) / time.Second)
 	d := deny(http.StatusTooManyRequests, fmt.Sprintf("egress: %d requests within a minute held a value that the sidecar holds, "+
 		"or the bottle's canary; nothing passes for another %d seconds", oracleHits, seconds))
