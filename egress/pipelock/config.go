@@ -4,6 +4,7 @@
 package pipelock
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,7 +127,21 @@ func Render(c Config) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipelock: %w", err)
 	}
-	return append(out, '\n'), nil
+	return append(forYAML(out), '\n'), nil
+}
+
+// forYAML escapes what JSON lets stand and YAML does not (YAML 1.2, 5.1): a
+// reader of YAML would refuse all of it.
+func forYAML(text []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if 0x7f <= r && r < 0xa0 || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.Bytes()
 }
 
 // injected are the headers that carry credentials.

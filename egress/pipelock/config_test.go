@@ -184,6 +184,7 @@ func FuzzRender(f *testing.F) {
 	f.Add("a.example.com", "X-Api-Key", "10.0.0.0/8", "/dir/ca", 443, true)
 	f.Add("*.example.com", "authorization", "fd00::/8", "/d\": x\n- y", 80, false)
 	f.Add("**.b", "!#$%&'*+-.^_`|~", "::/0", "\x00\u2028%TAG", 65535, true)
+	f.Add("a", "000", "10.9.9.0/8", "\x7f\u0080\ufeff\uffff", 277, true)
 	f.Fuzz(func(t *testing.T, host, header, cidr, ca string, port int, through bool) {
 		if len(ca) == 0 || strings.ToValidUTF8(ca, "") != ca {
 			return // paths are bb's own
