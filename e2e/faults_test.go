@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What apply does not do yet: each is asserted as soon as its word is true.
@@ -118,7 +119,12 @@ func (w *stage) sound(when string) {
 // repaired runs the command that finishes, and asserts that it did.
 func (w *stage) repaired(a act, when string) {
 	w.t.Helper()
-	if r := w.run(a.repair...); r.code != 0 {
+	r := w.run(a.repair...)
+	// What the killed bb ran in the bottle takes a moment to end, and is waited for.
+	for end := time.Now().Add(10 * time.Second); r.code != 0 && strings.Contains(r.all(), "is in use") && time.Now().Before(end); r = w.run(a.repair...) {
+		time.Sleep(200 * time.Millisecond)
+	}
+	if r.code != 0 {
 		w.t.Fatalf("%s: the next %s fails: %s", when, a.repair[0], r)
 	}
 	w.running = a.repair[0] == "apply"
