@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 )
 
 // DocumentVersion is the version of Document that this bb writes and reads.
@@ -26,6 +27,8 @@ type Document struct {
 	Parent *Parent `json:"parent,omitempty"`
 	// Pipelock puts a pipelock process behind this one.
 	Pipelock bool `json:"pipelock,omitempty"`
+	// Remotes are what the git gate serves.
+	Remotes []Remote `json:"remotes,omitempty"`
 	// Canary is a value that was planted in the bottle and belongs nowhere: a
 	// request that holds it shows an agent, or a program in its hands, that
 	// collects secrets. It is no secret of the host's.
@@ -33,7 +36,9 @@ type Document struct {
 }
 
 // Rules are what of the document is enforced, and no secret.
-func (d *Document) Rules() Rules { return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock} }
+func (d *Document) Rules() Rules {
+	return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock, d.Remotes}
+}
 
 // Parent is a proxy that is asked to connect by name; then the sidecar resolves
 // nothing.
@@ -79,6 +84,7 @@ type Rules struct {
 	UpstreamCA string
 	Parent     *Parent
 	Pipelock   bool
+	Remotes    []Remote `json:",omitempty"`
 }
 
 // Digest identifies rules, without where they come from, in hex.
@@ -89,6 +95,10 @@ func (r Rules) Digest() string {
 		if x.Auth != nil {
 			x.Auth.TokenRef = "" // known to the host only
 		}
+	}
+	r.Remotes = slices.Clone(r.Remotes)
+	for i := range r.Remotes {
+		r.Remotes[i].Source = ""
 	}
 	b, err := json.Marshal(r)
 	if err != nil {

@@ -12,15 +12,21 @@ type Ref struct {
 	Variable string
 	// File is an absolute path, or begins with "~/".
 	File string
+	// Key is the absolute path of a private key, or begins with "~/". Its value
+	// has many lines.
+	Key string
 	// Command is an argument list.
 	Command []string
 }
 
-// ParseRef takes a reference apart: NAME, "file:PATH", or "command:" with the
+// ParseRef takes a reference apart: NAME, "file:PATH", "key:PATH", or "command:" with the
 // argument list as JSON.
 func ParseRef(ref string) Ref {
 	if path, ok := strings.CutPrefix(ref, "file:"); ok {
 		return Ref{File: path}
+	}
+	if path, ok := strings.CutPrefix(ref, "key:"); ok {
+		return Ref{Key: path}
 	}
 	if argv, ok := strings.CutPrefix(ref, "command:"); ok {
 		r := Ref{}
@@ -37,6 +43,8 @@ func (r Ref) String() string {
 	switch {
 	case r.File != "":
 		return "file " + r.File
+	case r.Key != "":
+		return "key " + r.Key
 	case len(r.Command) == 1:
 		return "command " + r.Command[0]
 	case len(r.Command) == 2:

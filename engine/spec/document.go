@@ -10,7 +10,7 @@ func (s *Spec) Document(secrets Secrets, parts []string) egress.Document {
 		Version: egress.DocumentVersion, Instance: s.ID.Name(),
 		Live: map[string]string{}, Routes: []egress.Route{},
 		Tokens: map[string]egress.Token{}, UpstreamCA: s.Live.UpstreamCA,
-		Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Canary: s.Canary,
+		Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes, Canary: s.Canary,
 	}
 	all := s.LiveHashes()
 	for _, p := range parts {

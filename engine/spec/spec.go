@@ -156,7 +156,9 @@ type Live struct {
 	Tokens     map[string]string
 	UpstreamCA string // PEM
 	// Parent is the proxy behind the sidecar; its Slot is one of Tokens.
-	Parent  *egress.Parent
+	Parent *egress.Parent
+	// Remotes are sorted by name; their slots are among Tokens.
+	Remotes []egress.Remote
 	GitUser GitUser
 	Prompt  string
 	Skills  []Skill
@@ -181,7 +183,9 @@ type Skill struct {
 
 // Live parts: the keys of Document.Live.
 const (
-	PartEgress   = "egress"
+	PartEgress = "egress"
+	// PartGit is what the git gate serves, and the rewrite rules in the bottle.
+	PartGit      = "git"
 	PartIdentity = "identity"
 	PartPrompt   = "prompt"
 	PartSkills   = "skills"
@@ -228,5 +232,5 @@ func (s *Spec) HasSecretEnv() bool {
 
 // Rules are what the sidecar of s should enforce.
 func (s *Spec) Rules() egress.Rules {
-	return egress.Rules{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock}
+	return egress.Rules{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes}
 }
