@@ -19,8 +19,10 @@ func (d *Driver) Provision(ctx context.Context, s *spec.Spec, secrets spec.Secre
 	if err != nil {
 		return err
 	}
-	if err := d.provisionEnv(ctx, s, agent.ID, secrets); err != nil {
-		return err
+	if slices.Contains(parts, spec.PartEnv) {
+		if err := d.provisionEnv(ctx, s, agent.ID, secrets); err != nil {
+			return err
+		}
 	}
 	if err := d.provisionFiles(ctx, s, agent.ID, parts); err != nil {
 		return err

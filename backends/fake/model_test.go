@@ -386,3 +386,29 @@ func (m *model) converged() {
 		}
 	})
 }
+
+// TestEnvironmentAfterAKill: bb dies between the start of an agent and its
+// secret environment, and then the sidecar forgets that it was never given.
+func TestEnvironmentAfterAKill(t *testing.T) {
+	m := newModel(t, 1)
+	id := spec.ID{Scope: homeScope, Agent: "b", Replica: "1"}
+	s := m.spec(id)
+	s.Fixed.Env = []spec.Env{{Name: "S", Kind: spec.EnvHost, Value: "HOST"}}
+	m.specs[id], m.declared[plan.Agent{Scope: homeScope, Name: "b"}] = s, true
+	_, err := apply.Run(t.Context(), m.plan(), func(ctx context.Context, n plan.Node) error {
+		if n.Op == plan.OpProvision {
+			return errFault
+		}
+		return m.do(ctx, n)
+	}, apply.Options{Parallel: 1, KeepFailed: true})
+	if err == nil {
+		t.Fatal("nothing was to provision")
+	}
+	change(t, m.d, func(w *File) {
+		c := w.Containers[id.Sidecar()]
+		c.Running = false
+		start(c)
+	})
+	m.clean()
+	m.converged()
+}

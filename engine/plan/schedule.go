@@ -185,8 +185,8 @@ func provisioned(c *Change, o *Instance) []string {
 
 // changedInside lists the parts inside a running agent that differ from what
 // its sidecar claims as done; all declared ones when it claims nothing. But an
-// agent that runs has its secret environment, unless the sidecar says not yet:
-// a person may be needed to give it again.
+// agent that runs is taken to have a secret environment that only a person can
+// give again, unless the sidecar says not yet.
 func changedInside(s *spec.Spec, o *Instance) []string {
 	want := s.LiveHashes()
 	var have map[string]string
@@ -195,7 +195,7 @@ func changedInside(s *spec.Spec, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		if want[p] != have[p] && !slices.Contains(s.Live.Unknown, p) && (p != spec.PartEnv || configured(o)) {
+		if want[p] != have[p] && !slices.Contains(s.Live.Unknown, p) && (p != spec.PartEnv || configured(o) || !s.Asks()) {
 			parts = append(parts, p)
 		}
 	}

@@ -230,6 +230,11 @@ func (s *Spec) HasSecretEnv() bool {
 	return slices.ContainsFunc(s.Fixed.Env, Env.Secret)
 }
 
+// Asks reports whether a person has to give some environment value.
+func (s *Spec) Asks() bool {
+	return slices.ContainsFunc(s.Fixed.Env, func(e Env) bool { return e.Kind == EnvAsk })
+}
+
 // Rules are what the sidecar of s should enforce.
 func (s *Spec) Rules() egress.Rules {
 	return egress.Rules{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes}

@@ -95,7 +95,7 @@ func (p *planning) allSecrets(find finder) (map[spec.ID]spec.Secrets, error) {
 		}
 		s, list := p.secrets(c.Spec, find)
 		problems = append(problems, list...)
-		if c.Action == plan.Update && !slices.Contains(c.Reasons, plan.EnvMissing) {
+		if c.Action == plan.Update && c.Spec.Asks() && !slices.Contains(c.Reasons, plan.EnvMissing) {
 			s.Env = nil // the agent goes on with what it has
 		} else if len(problems) == 0 {
 			if err := p.askFor(c.Spec, s.Env); err != nil {
