@@ -77,6 +77,7 @@ func Find(name string) (string, error) {
 func Run(ctx context.Context, o Options) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	seal()
 	cmd, held, err := start(ctx, o)
 	if err != nil {
 		var path *fs.PathError

@@ -2,12 +2,26 @@ package child
 
 import (
 	"errors"
+	"os"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 const canHold = true
+
+// seal keeps from children what this process itself was started with: Go marks
+// only what it opened. Nobody may inherit bb's descriptors but by Files.
+var seal = sync.OnceFunc(func() {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+})
 
 func attributes(held bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Ptrace: held}
