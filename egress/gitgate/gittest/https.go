@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/cgi"
-	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -43,9 +42,7 @@ func NewHTTPS(t testing.TB, o Options) *HTTPS {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1"
 	}
-	root, err := os.MkdirTemp("", "bb-https")
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	root := t.TempDir()
 	s := &HTTPS{Root: root, User: "robot", Token: "tkn-" + strings.ToLower(rand.Text())}
 	l, err := net.Listen("tcp", net.JoinHostPort(o.Listen, "0"))
 	check(t, err)
@@ -123,7 +120,7 @@ func certificate(t testing.TB, host string) (tls.Certificate, string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
 	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gittest authority"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gittest authority " + rand.Text()},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}

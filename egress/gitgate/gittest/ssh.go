@@ -57,9 +57,7 @@ func NewSSH(t testing.TB, o Options) *SSH {
 	if me.Uid == "0" { // where sshd confines itself
 		check(t, os.MkdirAll("/run/sshd", 0o755))
 	}
-	dir, err := os.MkdirTemp("", "bb-ssh") // short: a path in t.TempDir is not always
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	s := &SSH{
 		Root: filepath.Join(dir, "r"), Host: o.Listen, User: me.Username,
 		Log: filepath.Join(dir, "log"), Rude: filepath.Join(dir, "rude"), dir: dir,

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // access is one whose directory is short enough for a socket.
 func access(t *testing.T) *Access {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bb-run")
+	dir, err := os.MkdirTemp("", "bb-run") //nolint:usetesting // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func run(t *testing.T, a *Access, r Repo, dir string, args ...string) (string, e
 }
 
 // fails asserts a failure of a kind, within 15 seconds, as one clean line.
-func fails(t *testing.T, kind Kind, text string, f func() error) *Failure {
+func fails(t *testing.T, kind Kind, text string, f func() error) (said []string) {
 	t.Helper()
 	began := time.Now()
 	err := f()
@@ -76,7 +76,7 @@ func fails(t *testing.T, kind Kind, text string, f func() error) *Failure {
 		}
 	}
 	t.Logf("%s after %s: %s", failure.Kind, took.Round(10*time.Millisecond), failure.Text)
-	return failure
+	return failure.Said
 }
 
 func sshRepo(s *gittest.SSH, name string) Repo {

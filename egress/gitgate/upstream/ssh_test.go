@@ -104,11 +104,11 @@ func TestRejected(t *testing.T) {
 	}
 	up.Hook(t, "pre-receive", `printf 'plain words\n\033[31mred\033[0m \007 \342\200\256turned\n' >&2
 i=0; while [ $i -lt 5000 ]; do echo "line $i: access denied" >&2; i=$((i+1)); done; exit 1`)
-	f := fails(t, Rejected, s.Address()+" refused the push: pre-receive hook declined", func() error {
+	said := fails(t, Rejected, s.Address()+" refused the push: pre-receive hook declined", func() error {
 		return push("--force-with-lease=refs/heads/main:"+old, r.URL, "refs/heads/main")
 	})
-	if len(f.Said) != maxSaid || f.Said[0] != "plain words" || f.Said[1] != "?[31mred?[0m ? ?turned" {
-		t.Errorf("it said %q", f.Said)
+	if len(said) != maxSaid || said[0] != "plain words" || said[1] != "?[31mred?[0m ? ?turned" {
+		t.Errorf("it said %q", said)
 	}
 	up.Hook(t, "pre-receive", "exit 0")
 	fails(t, Rejected, "stale info", func() error {
