@@ -118,7 +118,7 @@ func serveAgent(path string, key ssh.PublicKey, open opener) (socket string, end
 		return "", nil, err
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
+		_ = l.Close()
 		return "", nil, err
 	}
 	var mu sync.Mutex
@@ -131,7 +131,7 @@ func serveAgent(path string, key ssh.PublicKey, open opener) (socket string, end
 				return
 			}
 			if checkPeer(conn) != nil || n >= maxClients {
-				conn.Close()
+				_ = conn.Close()
 				continue
 			}
 			id := n
@@ -141,7 +141,7 @@ func serveAgent(path string, key ssh.PublicKey, open opener) (socket string, end
 				if err != nil {
 					return
 				}
-				stop := func() { done(); conn.Close() }
+				stop := func() { done(); _ = conn.Close() }
 				mu.Lock()
 				if over {
 					stop()
@@ -157,7 +157,7 @@ func serveAgent(path string, key ssh.PublicKey, open opener) (socket string, end
 		}
 	}()
 	return path, func() {
-		l.Close()
+		_ = l.Close()
 		mu.Lock()
 		defer mu.Unlock()
 		over = true
