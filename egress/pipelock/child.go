@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os/exec"
-	"runtime"
-	"syscall"
 	"time"
+
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // maxCommand bounds what is kept of a command's output.
@@ -27,37 +25,18 @@ func (o Options) command(ctx context.Context, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// child runs the program until it ends, or ctx does. The system ends it when
-// the thread that started it ends, and so with this process however that dies:
-// therefore the thread waits with it.
+// child runs the program until it ends, or ctx does: with no file that fills the
+// directory, and not all descriptors; its connections are two for each request
+// of bb's.
 func (o Options) child(ctx context.Context, env []string, out outlet, args ...string) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, o.Binary, args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = o.Dir, env, out, out
+	dir := o.Dir
 	if len(args) == 1 {
-		cmd.Dir = "/" // the private directory comes later
+		dir = "/" // the private directory comes later
 	}
-	cmd.SysProcAttr = attributes()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = o.waits.end
-	if err := cmd.Start(); err != nil {
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return fmt.Errorf("it cannot be started: %w", err)
-	}
-	limits := restrict(cmd.Process.Pid)
-	if limits != nil {
-		_ = cmd.Process.Kill()
-	}
-	err := cmd.Wait()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left
-	if limits != nil && !errors.Is(limits, syscall.ESRCH) {
-		return fmt.Errorf("it cannot be limited: %w", limits)
-	}
-	return err
+	return child.Run(ctx, child.Options{
+		Path: o.Binary, Args: args, Dir: dir, Env: env, Stdout: out, Stderr: out, Grace: o.waits.end,
+		Limits: child.Limits{FileSize: 16 << 20, Descriptors: 4096},
+	})
 }
 
 // keep runs the program, and again when it dies, until life ends.

@@ -26,7 +26,8 @@ type Repo struct {
 
 // Access makes repositories reachable for git.
 type Access struct {
-	// RunDir is a private directory in memory for sockets.
+	// RunDir is a private directory in memory: for a socket, public keys, and
+	// roots (with a Repo's own beside the system's, 300 KiB for each run).
 	RunDir string
 	// Self is bb's own executable, see Child.
 	Self string
@@ -38,18 +39,21 @@ type Access struct {
 // Command is one run of git.
 type Command struct {
 	GitDir string
-	Env    []string // besides GIT_DIR; never inherited
-	Args   []string // "fetch", ...
+	// Env is besides GIT_DIR; never inherited. Settings belong in Args, as -c:
+	// GIT_CONFIG_COUNT is taken.
+	Env []string
+	// Args are "fetch", ... What may be long before its result needs --progress:
+	// without a sign of life within 12 seconds the upstream counts as unreachable.
+	Args   []string
 	Stdin  io.Reader
 	Stdout io.Writer
+	// Said gets what the upstream said for people ("remote: " lines), as
+	// Failure.Said would, also when the run succeeds.
+	Said func(line string)
 	// Patience is how long it may say nothing at all, on either output, and
-	// Limit how long it may take; zero means the package's own.
+	// Limit how long it may take; zero means a minute, and ten.
 	Patience, Limit time.Duration
 }
-
-// Run runs git with the credential of a repository at hand. An error is a
-// *Failure, or ctx's. Args name the repository by Repo.URL.
-func (a *Access) Run(ctx context.Context, r Repo, c Command) error { return nil }
 
 // Kind says what went wrong, as far as git tells.
 type Kind string
@@ -61,6 +65,7 @@ const (
 	Permission  Kind = "permission"  // the credential was refused
 	Missing     Kind = "missing"     // no such repository, or not for this credential
 	Rejected    Kind = "rejected"    // the upstream refused the refs
+	Atomic      Kind = "atomic"      // the upstream knows no atomic push
 	Agent       Kind = "agent"       // the host's ssh-agent does not answer
 	Other       Kind = "other"
 )
@@ -70,11 +75,10 @@ const (
 type Failure struct {
 	Kind Kind
 	Text string // "cannot reach git.example.com:22: connection refused"
-	// Said is what the upstream's hooks said, as clean lines, at most 20.
+	// Said is what the upstream said, its hooks above all, as clean lines, at
+	// most 20. It says so in its own words: whoever prints them marks them as
+	// the upstream's.
 	Said []string
 }
 
 func (f *Failure) Error() string { return f.Text }
-
-// Child is bb as what git asks for a password; handled is false for others.
-func Child(argv []string) (code int, handled bool) { return 0, false }
