@@ -38,10 +38,15 @@ const knownValue = "known value"
 // New makes a Scanner for values of at least 12 bytes; shorter ones would be
 // found where they are not, and are ignored. Of "user:password" the password
 // is looked for alone as well.
-func New(values []string) *Scanner {
+func New(values []string) *Scanner { return NewWith(values, tokens.Find) }
+
+// NewWith is New with other patterns: find calls emit for every text in text
+// that has the form of a credential, and is called with every text that was
+// decoded or unpacked too, by many goroutines.
+func NewWith(values []string, find func(text []byte, emit func(detector string, start, end int))) *Scanner {
 	s := &Scanner{
 		known:    newMatcher(formsOf(values)),
-		patterns: tokens.Find,
+		patterns: find,
 	}
 	s.searches.New = func() any { return newSearch(s) }
 	return s
