@@ -48,6 +48,14 @@ type tracked struct {
 	closed chan struct{}
 }
 
+// CloseWrite lets the server say something to a client that still sends.
+func (t *tracked) CloseWrite() error {
+	if c, ok := t.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return net.ErrClosed
+}
+
 func (t *tracked) Close() error {
 	err := t.Conn.Close()
 	t.once.Do(func() { close(t.closed) })

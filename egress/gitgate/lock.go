@@ -21,20 +21,19 @@ type flight struct {
 	end     context.CancelFunc
 	waiting int
 	done    chan struct{}
-	tips    tips
 	err     error
 }
 
 // renew is refresh for one who only reads and does not hold the lock: callers
 // share one. When all of them are gone, it ends.
-func (m *mirror) renew(ctx context.Context) (tips, error) {
+func (m *mirror) renew(ctx context.Context) error {
 	f, err := m.board()
 	if err != nil {
-		return tips{}, err
+		return err
 	}
 	select {
 	case <-f.done:
-		return f.tips, f.err
+		return f.err
 	case <-ctx.Done():
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -44,7 +43,7 @@ func (m *mirror) renew(ctx context.Context) (tips, error) {
 				m.next = nil
 			}
 		}
-		return tips{}, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
@@ -82,5 +81,5 @@ func (m *mirror) fly(f *flight) {
 		m.next = nil
 	}
 	m.mu.Unlock()
-	f.tips, f.err = m.refresh(f.ctx)
+	_, f.err = m.refresh(f.ctx)
 }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,15 +23,15 @@ type mirror struct {
 	repo upstream.Repo
 	room chan struct{}   // the lock, one for each directory
 	ctx  context.Context // ends when no remote uses it, or with other credentials
-	end  context.CancelFunc
+	end  context.CancelCauseFunc
 
 	mu   sync.Mutex
 	next *flight // the refresh that newcomers may join
 
 	asked   atomic.Int64 // when the upstream last answered, in Unix seconds; 0 after a failure
 	suspect atomic.Bool  // git failed on it: look whether it is whole
-	// Both are the holder's of the lock.
-	remade, tidied time.Time
+	// These are the holder's of the lock.
+	remade, tidied, checked time.Time
 }
 
 // newMirror is called with g.mu held.
@@ -46,7 +44,7 @@ func (g *Gate) newMirror(repo upstream.Repo) *mirror {
 		g.rooms[name] = room
 	}
 	m := &mirror{g: g, dir: filepath.Join(g.o.Dir, mirrorsDir, name), repo: repo, room: room}
-	m.ctx, m.end = context.WithCancel(g.ctx)
+	m.ctx, m.end = context.WithCancelCause(g.ctx)
 	return m
 }
 
@@ -97,17 +95,14 @@ const (
 
 // format returns the object format of the mirror, or "" when there is none that
 // this bb made whole: the configuration is exactly bb's own.
-func (m *mirror) format() (string, error) {
+func (m *mirror) format() string {
 	has, err := os.ReadFile(filepath.Join(m.dir, "config"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
 	for _, format := range []string{formatSHA1, formatSHA256} {
-		if err == nil && bytes.Equal(has, []byte(mirrorConfig(format))) {
-			return format, nil
+		if err == nil && string(has) == mirrorConfig(format) {
+			return format
 		}
 	}
-	return "", err
+	return ""
 }
 
 // make begins an empty mirror, whatever was there. It is put in its place whole.
@@ -116,7 +111,7 @@ func (m *mirror) make(format string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(away)
+	defer func() { _ = os.RemoveAll(away) }()
 	for _, dir := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
 		if err := os.MkdirAll(filepath.Join(away, dir), 0o700); err != nil {
 			return err

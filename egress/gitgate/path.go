@@ -38,7 +38,7 @@ func parsePath(method, escaped, query string) (name string, a action) {
 	}
 	name = strings.TrimSuffix(first, suffix)
 	if name == first || !validName(name) {
-		return first, unknown
+		return "", unknown
 	}
 	switch {
 	case rest == "info/refs":
@@ -55,6 +55,15 @@ func parsePath(method, escaped, query string) (name string, a action) {
 		return name, dumb
 	}
 	return name, unknown
+}
+
+// asked is the first segment of a path, for people, or "" if it is not plain.
+func asked(escaped string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(escaped, "/"), "/")
+	if !plain(first) {
+		return ""
+	}
+	return first
 }
 
 func advertisement(method, query string) action {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/bot-bottle/bb/egress/gitgate/upstream"
@@ -18,6 +19,7 @@ const (
 	fetchLimit    = time.Hour
 	tidyLimit     = 5 * time.Minute
 	remakePause   = 5 * time.Minute // between two attempts to heal one mirror
+	checkPause    = time.Minute     // between two looks at all of it
 	// freshFor is how long after its info/refs a client may go on with the
 	// requests of the same operation.
 	freshFor = 2 * time.Minute
@@ -47,13 +49,12 @@ func (m *mirror) update(ctx context.Context) (tips, error) {
 		return tips{}, err
 	}
 	defer release()
-	format, err := m.format()
-	if err == nil && format == "" {
+	format := m.format()
+	if format == "" {
 		format = formatSHA1
-		err = m.make(format)
-	}
-	if err != nil {
-		return tips{}, err
+		if err := m.make(format); err != nil {
+			return tips{}, err
+		}
 	}
 	wants, err := m.ask(ctx)
 	if err != nil {
@@ -66,7 +67,7 @@ func (m *mirror) update(ctx context.Context) (tips, error) {
 	}
 	has, err := m.follow(ctx, wants)
 	var failure *upstream.Failure
-	if err != nil && ctx.Err() == nil && (!errors.As(err, &failure) || failure.Kind == upstream.Other) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, errFull) && (!errors.As(err, &failure) || failure.Kind == upstream.Other) {
 		has, err = m.heal(ctx, wants, err)
 	}
 	if err != nil {
@@ -94,7 +95,8 @@ func (m *mirror) follow(ctx context.Context, wants listing) (map[string]string, 
 	if err != nil {
 		return nil, err
 	}
-	if m.suspect.Load() {
+	if m.suspect.Load() && time.Since(m.checked) > checkPause {
+		m.checked = time.Now()
 		if err := m.whole(ctx); err != nil {
 			return nil, err
 		}
@@ -111,13 +113,46 @@ func (m *mirror) follow(ctx context.Context, wants listing) (map[string]string, 
 }
 
 func (m *mirror) fetch(ctx context.Context) error {
-	return m.g.o.Upstream.Run(ctx, m.repo, upstream.Command{
+	m.clear()
+	err := m.g.o.Upstream.Run(ctx, m.repo, upstream.Command{
 		GitDir: m.dir, Patience: fetchPatience, Limit: fetchLimit,
 		Args: []string{
 			"fetch", "--progress", "--prune", "--no-tags", "--force", "--no-write-fetch-head", "--no-auto-maintenance",
 			"--no-recurse-submodules", "--no-show-forced-updates", "--", m.repo.URL, "+refs/*:refs/*",
 		},
 	})
+	if err != nil {
+		// What git says of a full disk depends on which of its processes says it.
+		full := free(m.dir) < lowDisk
+		m.clear()
+		if full && ctx.Err() == nil {
+			return errors.Join(errFull, err)
+		}
+	}
+	return err
+}
+
+// clear removes what a git that was killed, or had no room, left unfinished: a
+// part of a pack is as large as the pack. Nobody else writes to the mirror.
+func (m *mirror) clear() {
+	for _, pattern := range []string{"objects/tmp_*", "objects/*/tmp_*", "objects/pack/.tmp-*"} {
+		left, _ := filepath.Glob(filepath.Join(m.dir, pattern))
+		for _, path := range left {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// lowDisk is what git cannot do anything with, in bytes.
+const lowDisk = 1 << 20
+
+// free returns how much can be written where dir is, in bytes.
+func free(dir string) uint64 {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return lowDisk
+	}
+	return s.Bavail * uint64(s.Bsize) //nolint:gosec // a size of blocks is positive
 }
 
 // heal makes a mirror again that git cannot work with: what a killed process or

@@ -23,7 +23,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
 	name, a := parsePath(r.Method, r.URL.EscapedPath(), r.URL.RawQuery)
 	s := remotes[name]
 	if s == nil {
-		g.refuseUnknown(out, r, a, unknownRemote(name, remotes))
+		g.refuseUnknown(out, r, a, unknownRemote(asked(r.URL.EscapedPath()), remotes))
 		return
 	}
 	r, stop := within(r, s)
@@ -79,7 +79,7 @@ func (g *Gate) advertise(w *writer, r *http.Request, s *served, service string) 
 		sayError(w, service, true, noPush(s))
 		return
 	}
-	if _, err := s.mirror.renew(ctx); err != nil {
+	if err := s.mirror.renew(ctx); err != nil {
 		g.sayFailure(w, service, true, s, err)
 		return
 	}
@@ -112,7 +112,7 @@ func (g *Gate) upload(w *writer, r *http.Request, s *served) {
 		return
 	}
 	if !s.mirror.recent() {
-		if _, err := s.mirror.renew(ctx); err != nil {
+		if err := s.mirror.renew(ctx); err != nil {
 			g.sayFailure(w, uploadName, false, s, err)
 			return
 		}

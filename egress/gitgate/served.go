@@ -67,7 +67,7 @@ func (g *Gate) Swap(doc egress.Document) error {
 	}
 	for u, was := range g.mirrors {
 		if mirrors[u] != was {
-			was.end()
+			was.end(errChanged)
 		}
 	}
 	g.mirrors = mirrors

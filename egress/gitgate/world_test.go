@@ -27,7 +27,7 @@ import (
 type direct struct {
 	runs  atomic.Int32 // of ls-remote
 	fetch atomic.Int32
-	delay time.Duration // before each run
+	delay atomic.Int64 // before each run, a time.Duration
 
 	mu   sync.Mutex
 	down error
@@ -61,7 +61,7 @@ func (d *direct) Run(ctx context.Context, r upstream.Repo, c upstream.Command) e
 		return down
 	}
 	select {
-	case <-time.After(d.delay):
+	case <-time.After(time.Duration(d.delay.Load())):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
