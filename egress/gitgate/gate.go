@@ -49,7 +49,6 @@ type Upstream interface {
 // six; the sidecar may have 256 and half a GiB.
 const (
 	maxUploads   = 6
-	maxPushes    = 2
 	maxRefreshes = 3
 	maxWaiting   = 64 // for each of them
 )
@@ -64,14 +63,16 @@ const (
 
 // Gate serves one bottle.
 type Gate struct {
-	o       Options
-	program string // git
-	server  *http.Server
-	conns   *feed
-	ctx     context.Context // ends with Close
-	end     context.CancelFunc
+	o        Options
+	program  string // git
+	upstream Upstream
+	note     func(format string, args ...any) // at a bounded rate
+	server   *http.Server
+	conns    *feed
+	ctx      context.Context // ends with Close
+	end      context.CancelFunc
 
-	uploads, pushes, refreshes *slots
+	uploads, refreshes *slots
 
 	remotes atomic.Pointer[map[string]*served] // by name; replaced, never written to
 
@@ -105,8 +106,8 @@ func Open(o Options) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{
-		o: o, program: program, conns: newFeed(),
-		uploads: newSlots(maxUploads), pushes: newSlots(maxPushes), refreshes: newSlots(maxRefreshes),
+		o: o, program: program, upstream: o.Upstream, note: newNoter(o.Note).add, conns: newFeed(),
+		uploads: newSlots(maxUploads), refreshes: newSlots(maxRefreshes),
 		mirrors: map[string]*mirror{}, rooms: map[string]chan struct{}{},
 	}
 	g.ctx, g.end = context.WithCancel(context.Background())
@@ -180,11 +181,11 @@ func (g *Gate) discard(path string) {
 		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		g.o.Note("git gate: %s cannot be moved away: %v", filepath.Base(path), err)
+		g.note("git gate: %s cannot be moved away: %v", filepath.Base(path), err)
 	}
 	g.background(func() {
 		if err := os.RemoveAll(path); err != nil {
-			g.o.Note("git gate: %s cannot be removed: %v", filepath.Base(path), err)
+			g.note("git gate: %s cannot be removed: %v", filepath.Base(path), err)
 		}
 		_ = os.RemoveAll(away)
 	})

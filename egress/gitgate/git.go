@@ -45,9 +45,9 @@ type gitError struct {
 func (e *gitError) Error() string { return fmt.Sprintf("git %s: %v: %s", e.Verb, e.err, e.Said) }
 func (e *gitError) Unwrap() error { return e.err }
 
-// gitEnv is all that git sees of the world, with the configuration that no
+// baseEnv is all that git sees of the world, with the configuration that no
 // repository may set: every repository of the gate belongs to it.
-var gitEnv = []string{
+var baseEnv = []string{
 	"PATH=" + child.Path,
 	"HOME=/nonexistent",
 	"LC_ALL=C",
@@ -76,7 +76,7 @@ func (g *Gate) git(ctx context.Context, c gitRun) error {
 	said := &tail{}
 	err := child.Run(ctx, child.Options{
 		Path: g.program, Name: "git", Args: c.Args, Dir: c.Dir,
-		Env:   append(append([]string{}, gitEnv...), c.Env...),
+		Env:   append(append([]string{}, baseEnv...), c.Env...),
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: said, Files: c.Files,
 		Limits: child.Limits{Descriptors: 1024}, Grace: gitGrace,
 	})

@@ -65,13 +65,13 @@ func (l *listing) format() string {
 	return ""
 }
 
-// bounded is a buffer that refuses what is too much.
-type bounded struct {
+// listBuffer is a buffer that refuses what is too much.
+type listBuffer struct {
 	bytes.Buffer
 	most int
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *listBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.most {
 		return 0, told("the upstream has too many refs")
 	}

@@ -52,7 +52,7 @@ func (g *Gate) newMirror(repo upstream.Repo) *mirror {
 func (g *Gate) sweep() {
 	dirs, err := os.ReadDir(filepath.Join(g.o.Dir, mirrorsDir))
 	if err != nil {
-		g.o.Note("git gate: the mirrors cannot be listed: %v", err)
+		g.note("git gate: the mirrors cannot be listed: %v", err)
 		return
 	}
 	for _, d := range dirs {

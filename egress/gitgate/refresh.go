@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	askLimit      = 12 * time.Second // with what else is done, 15 s until the agent is told
+	listLimit     = 12 * time.Second // with what else is done, 15 s until the agent is told
 	fetchPatience = 30 * time.Second
 	fetchLimit    = time.Hour
 	tidyLimit     = 5 * time.Minute
@@ -78,10 +78,10 @@ func (m *mirror) update(ctx context.Context) (tips, error) {
 
 // ask asks the upstream what it has.
 func (m *mirror) ask(ctx context.Context) (listing, error) {
-	out := &bounded{most: maxListing}
-	err := m.g.o.Upstream.Run(ctx, m.repo, upstream.Command{
+	out := &listBuffer{most: maxListing}
+	err := m.g.upstream.Run(ctx, m.repo, upstream.Command{
 		GitDir: m.dir, Args: []string{"ls-remote", "--symref", "--", m.repo.URL}, Stdout: out,
-		Patience: askLimit, Limit: askLimit,
+		Patience: listLimit, Limit: listLimit,
 	})
 	if err != nil {
 		return listing{}, err
@@ -114,7 +114,7 @@ func (m *mirror) follow(ctx context.Context, wants listing) (map[string]string, 
 
 func (m *mirror) fetch(ctx context.Context) error {
 	m.clear()
-	err := m.g.o.Upstream.Run(ctx, m.repo, upstream.Command{
+	err := m.g.upstream.Run(ctx, m.repo, upstream.Command{
 		GitDir: m.dir, Patience: fetchPatience, Limit: fetchLimit,
 		Args: []string{
 			"fetch", "--progress", "--prune", "--no-tags", "--force", "--no-write-fetch-head", "--no-auto-maintenance",
@@ -162,7 +162,7 @@ func (m *mirror) heal(ctx context.Context, wants listing, cause error) (map[stri
 		return nil, cause
 	}
 	m.remade = time.Now()
-	m.g.o.Note("git gate: a mirror is made again: %s", line(cause.Error()))
+	m.g.note("git gate: a mirror is made again: %s", line(cause.Error()))
 	format := wants.format()
 	if format == "" {
 		format = formatSHA1
@@ -209,6 +209,6 @@ func (m *mirror) tidy() {
 		Args: []string{"-c", "gc.auto=2000", "gc", "--auto", "--quiet"},
 	})
 	if err != nil && m.ctx.Err() == nil {
-		m.g.o.Note("git gate: a mirror could not be tidied: %s", line(err.Error()))
+		m.g.note("git gate: a mirror could not be tidied: %s", line(err.Error()))
 	}
 }

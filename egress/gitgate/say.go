@@ -56,7 +56,7 @@ func (g *Gate) readable(what string, err error) error {
 	case errors.As(err, &said):
 		return said
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), strings.Contains(err.Error(), "No space left on device"):
-		g.o.Note("git gate: %s: %s", what, line(err.Error()))
+		g.note("git gate: %s: %s", what, line(err.Error()))
 		return errFull
 	case errors.As(err, &failure):
 		return told(line(failure.Text))
@@ -65,7 +65,7 @@ func (g *Gate) readable(what string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return told("it was interrupted")
 	}
-	g.o.Note("git gate: %s: %s", what, line(err.Error()))
+	g.note("git gate: %s: %s", what, line(err.Error()))
 	return told("the git gate could not do it: `bb logs` on the host says more")
 }
 

@@ -149,12 +149,6 @@ func (g *Gate) push(w *writer, r *http.Request, s *served) {
 		refuse(w, http.StatusUnsupportedMediaType, err.Error())
 		return
 	}
-	release, err := g.pushes.take(r.Context())
-	if err != nil {
-		g.sayFailure(w, pushName, false, s, err)
-		return
-	}
-	defer release()
 	r.Body, r.ContentLength = body, -1
 	r.Header.Del("Content-Encoding")
 	g.receive(w, r, s)
@@ -178,7 +172,7 @@ func (g *Gate) finish(ctx context.Context, w *writer, service string, advert boo
 		return
 	}
 	if ctx.Err() == nil {
-		g.o.Note("git gate: %s: %s", s.remote.Name, line(err.Error()))
+		g.note("git gate: %s: %s", s.remote.Name, line(err.Error()))
 	}
 	if !w.began {
 		g.sayFailure(w, service, advert, s, err)

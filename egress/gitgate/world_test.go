@@ -78,7 +78,7 @@ func (d *direct) Run(ctx context.Context, r upstream.Repo, c upstream.Command) e
 	var said bytes.Buffer
 	err = child.Run(ctx, child.Options{
 		Path: git, Args: args, Dir: c.GitDir, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: &said,
-		Env: append(slices.Clone(gitEnv), "GIT_ALLOW_PROTOCOL=file", "GIT_DIR="+c.GitDir),
+		Env: append(slices.Clone(baseEnv), "GIT_ALLOW_PROTOCOL=file", "GIT_DIR="+c.GitDir),
 	})
 	switch {
 	case err == nil:
