@@ -5,9 +5,20 @@
 package gitgate
 
 import (
+	"context"
+	"errors"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
-	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
+	"github.com/bot-bottle/bb/egress/gitgate/upstream"
 )
 
 // Options say where a gate keeps things and whom it tells.
@@ -23,26 +34,164 @@ type Options struct {
 	Log func(Entry)
 	// Note gets one clean line an event.
 	Note func(format string, args ...any)
+	// Upstream reaches the upstreams; nil means an upstream.Access without an
+	// ssh-agent of the host.
+	Upstream Upstream
 }
 
+// Upstream runs git against an upstream repository: an *upstream.Access. Its
+// errors are an *upstream.Failure, or the context's.
+type Upstream interface {
+	Run(ctx context.Context, r upstream.Repo, c upstream.Command) error
+}
+
+// What runs at once. A fetch by the bottle is two processes, a refresh up to
+// six; the sidecar may have 256 and half a GiB.
+const (
+	maxUploads   = 6
+	maxRefreshes = 3
+	maxWaiting   = 64 // for each of them
+)
+
+const (
+	maxHead       = 32 << 10
+	headPatience  = 20 * time.Second
+	idlePatience  = 2 * time.Minute
+	mirrorsDir    = "mirrors"
+	leftoverNames = "gone-" // of what is being deleted
+)
+
 // Gate serves one bottle.
-type Gate struct{ o Options }
+type Gate struct {
+	o        Options
+	program  string // git
+	upstream Upstream
+	note     func(format string, args ...any) // at a bounded rate
+	server   *http.Server
+	conns    *feed
+	ctx      context.Context // ends with Close
+	end      context.CancelFunc
 
-// Open makes a gate without remotes, and removes what a killed one left.
-func Open(o Options) (*Gate, error) { return &Gate{o: o}, nil }
+	uploads, refreshes *slots
 
-// Swap puts the remotes of a document in force, whose tokens carry values, or
-// returns an error and changes nothing. Mirrors of upstreams that are not named
-// any more are removed. Pushes under way that the new document forbids end.
-func (g *Gate) Swap(doc egress.Document) error { return nil }
+	remotes atomic.Pointer[map[string]*served] // by name; replaced, never written to
+
+	mu      sync.Mutex
+	closed  bool
+	work    sync.WaitGroup           // requests and what runs in the background
+	mirrors map[string]*mirror       // by URL
+	rooms   map[string]chan struct{} // by directory; see mirror.lock
+}
+
+// Open makes a gate without remotes, and removes what a killed one left:
+// everything in Dir but the mirrors.
+func Open(o Options) (*Gate, error) {
+	if o.Dir == "" {
+		return nil, errors.New("the git gate needs a directory")
+	}
+	if o.Note == nil {
+		o.Note = func(string, ...any) {}
+	}
+	if o.Log == nil {
+		o.Log = func(Entry) {}
+	}
+	if o.Upstream == nil {
+		o.Upstream = &upstream.Access{RunDir: o.RunDir, Self: o.Self}
+	}
+	program, err := child.Find("git")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(o.Dir, mirrorsDir), 0o700); err != nil {
+		return nil, err
+	}
+	g := &Gate{
+		o: o, program: program, upstream: o.Upstream, note: newNoter(o.Note).add, conns: newFeed(),
+		uploads: newSlots(maxUploads), refreshes: newSlots(maxRefreshes),
+		mirrors: map[string]*mirror{}, rooms: map[string]chan struct{}{},
+	}
+	g.ctx, g.end = context.WithCancel(context.Background())
+	g.remotes.Store(&map[string]*served{})
+	left, err := os.ReadDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range left {
+		if entry.Name() != mirrorsDir {
+			g.discard(filepath.Join(o.Dir, entry.Name()))
+		}
+	}
+	g.server = &http.Server{
+		Handler:                      http.HandlerFunc(g.serve),
+		ReadHeaderTimeout:            headPatience,
+		IdleTimeout:                  idlePatience,
+		MaxHeaderBytes:               maxHead,
+		ErrorLog:                     log.New(io.Discard, "", 0), // it quotes what clients send
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return g.ctx },
+	}
+	go g.server.Serve(g.conns) //nolint:errcheck // ends with Close
+	return g, nil
+}
 
 // ServeConn serves one client until its connection is closed.
-func (g *Gate) ServeConn(conn net.Conn) {}
+func (g *Gate) ServeConn(conn net.Conn) { g.conns.serve(conn) }
 
 // Close ends what is under way and waits for its processes.
-func (g *Gate) Close() error { return nil }
+func (g *Gate) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.end()
+	_ = g.conns.Close()
+	err := g.server.Close()
+	g.work.Wait()
+	return err
+}
+
+// begin counts something that Close waits for, until work.Done is called; false
+// means that the gate is closed.
+func (g *Gate) begin() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.work.Add(1)
+	return true
+}
+
+// background runs what nobody waits for but Close.
+func (g *Gate) background(f func()) {
+	if g.begin() {
+		go func() {
+			defer g.work.Done()
+			f()
+		}()
+	}
+}
+
+// discard takes a directory or file out of use at once and deletes it in the
+// background.
+func (g *Gate) discard(path string) {
+	away, err := os.MkdirTemp(g.o.Dir, leftoverNames)
+	if err == nil {
+		if err = os.Rename(path, filepath.Join(away, "x")); err == nil {
+			path = away
+		}
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		g.note("git gate: %s cannot be moved away: %v", filepath.Base(path), err)
+	}
+	g.background(func() {
+		if err := os.RemoveAll(path); err != nil {
+			g.note("git gate: %s cannot be removed: %v", filepath.Base(path), err)
+		}
+		_ = os.RemoveAll(away)
+	})
+}
 
 // Child is bb as a child process of git: a hook, or what asks for a password.
 // It looks at the name bb was called by; handled is false when it is none of
 // the gate's.
-func Child(argv []string) (code int, handled bool) { return 0, false }
+func Child(argv []string) (code int, handled bool) { return upstream.Child(argv) }
