@@ -17,12 +17,12 @@ var DefaultProtect = []string{
 func CheckPush(p Push) error {
 	for _, a := range p.Allow {
 		if !strings.HasPrefix(a, "refs/") {
-			return fmt.Errorf("allow: %q must begin with refs/", a)
+			return fmt.Errorf("push.allow: %q must be a full name that begins with refs/, such as \"refs/heads/agent/*\"", a)
 		}
 	}
 	for _, path := range p.Protect {
 		if path == "" || strings.HasPrefix(path, "/") {
-			return fmt.Errorf("protect: %q must be a path from the root of the repository, without a slash before it", path)
+			return fmt.Errorf("push.protect: %q must be a path from the root of the repository, without a slash before it", path)
 		}
 	}
 	return nil

@@ -8,12 +8,19 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// maxRemoteName is far below what a file system takes for a name.
-const maxRemoteName = 64
+// Bounds of remotes; a sidecar has the same.
+const (
+	maxRemoteName = 64
+	maxRemotes    = 64
+	maxPatterns   = 256
+)
 
 func (f *file) decodeRemotes(n *node) []Remote {
 	var remotes []Remote
 	first := map[string]string{}
+	if len(n.entries()) > maxRemotes {
+		f.failKey(n, "", "%s has more than %d remotes", n.path, maxRemotes)
+	}
 	for _, entry := range n.entries() {
 		r := f.decodeRemote(entry)
 		if other, taken := first[r.Upstream]; taken && r.Upstream != "" {
@@ -30,7 +37,7 @@ func (f *file) decodeRemotes(n *node) []Remote {
 
 func (f *file) decodeRemote(n *node) Remote {
 	f.remoteName(n)
-	r := Remote{Name: n.key, TokenRef: f.tokenRef(n.get("token_ref")), Push: f.decodePush(n.get("push")), From: f.pos(n)}
+	r := Remote{Name: n.key, TokenRef: f.tokenRef(n.get("token_ref")), Push: f.decodePush(n), From: f.pos(n)}
 	r.IdentityFile = f.identityFile(n.get("identity_file"))
 	at := n.get("upstream")
 	if at.str() == "" {
@@ -64,6 +71,8 @@ func (f *file) remoteName(n *node) {
 	switch {
 	case strings.Trim(n.key, ".") == "":
 		f.failKey(n, "", "%q is not a valid name in git.remotes", n.key)
+	case n.key[0] == '.' || n.key[0] == '-':
+		f.failKey(n, "", "%q is not a valid name in git.remotes: it begins with a dot or a dash", safeKey(n.key))
 	case suffixed:
 		f.failKey(n, "write "+stem, "%q is not a valid name in git.remotes: it ends in .git", safeKey(n.key))
 	case len(n.key) > maxRemoteName:
@@ -118,34 +127,49 @@ func (f *file) idle(remote *node, who string, keys ...string) {
 }
 
 // decodePush writes the rules out; nothing declared is the default.
-func (f *file) decodePush(n *node) egress.Push {
+func (f *file) decodePush(remote *node) egress.Push {
+	n := remote.get("push")
 	p := egress.Push{Protect: egress.DefaultProtect}
 	if !n.is(isMap) {
 		p.Off = n.is(isBool) && !n.isTrue()
 		return p
 	}
+	before := len(f.problems)
 	p.Force, p.Delete, p.Tags = n.get("force").isTrue(), n.get("delete").isTrue(), n.get("tags").isTrue()
 	allow := n.get("allow")
 	if allow.is(isList) && len(allow.items) == 0 {
 		f.fail(allow, "write push: false for no pushes, or remove the key for the default", "%s must not be empty", allow.path)
 	}
 	for _, item := range allow.each() {
-		p.Allow = append(p.Allow, f.pattern(item, func(text string) egress.Push { return egress.Push{Allow: []string{text}} }))
+		text := item.str()
+		p.Allow = append(p.Allow, text)
+		f.checkPush(remote, item, egress.Push{Allow: []string{text}, Tags: strings.HasPrefix(text, "refs/tags/")})
 	}
 	if protect := n.get("protect"); protect.is(isList) {
 		p.Protect = nil // also by an empty list
 		for _, item := range protect.items {
-			p.Protect = append(p.Protect, f.pattern(item, func(text string) egress.Push { return egress.Push{Protect: []string{text}} }))
+			p.Protect = append(p.Protect, item.str())
+			f.checkPush(remote, item, egress.Push{Protect: []string{item.str()}})
 		}
+	}
+	for _, list := range []*node{allow, n.get("protect")} {
+		if len(list.each()) > maxPatterns {
+			f.fail(list, "", "%s has more than %d patterns", list.path, maxPatterns)
+		}
+	}
+	if len(f.problems) == before { // then it is between them
+		f.checkPush(remote, n, p)
 	}
 	return p
 }
 
-func (f *file) pattern(n *node, alone func(string) egress.Push) string {
-	if n.str() != "" {
-		if err := egress.CheckPush(alone(n.text)); err != nil {
-			f.fail(n, "", "%s: %v", n.path, err)
-		}
+// checkPush reports at a value what is wrong with rules. A pattern that is no
+// text, or empty, is the schema's.
+func (f *file) checkPush(remote, at *node, p egress.Push) {
+	if slices.Contains(p.Allow, "") || slices.Contains(p.Protect, "") {
+		return
 	}
-	return n.str()
+	if err := egress.CheckPush(p); err != nil {
+		f.fail(at, "", "%s: %v", remote.path, err)
+	}
 }

@@ -23,11 +23,15 @@ func (f *file) failSlip(n *node, err error) {
 	f.fail(n, s.hint, "%s %s", n.path, s.message)
 }
 
+const maxUpstream = 1024
+
 var (
 	// scpForm is git's short form user@host:path.
 	scpForm = regexp.MustCompile(`^[^/]+@[^/]+:`)
 	// sshUser begins with nothing that a program takes for an option.
-	sshUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
+	sshUser = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+	// plainPath has nothing that a shell, or ssh's configuration, reads.
+	plainPath = regexp.MustCompile(`^(?:[A-Za-z0-9._~+@:,=/-]|%[2-7][0-9A-Fa-f])+$`)
 )
 
 // parseUpstream judges a URL that git and ssh will be given, and returns it in
@@ -60,6 +64,12 @@ func parseUpstream(text string) (*url.URL, error) {
 	}
 	if err := checkPath(u.Path); err != nil {
 		return nil, err
+	}
+	if !plainPath.MatchString(u.EscapedPath()) {
+		return nil, slip{"has a character in its path that is not allowed", "letters, digits, escapes such as %20, and ._~+@:,=/-"}
+	}
+	if len(text) > maxUpstream {
+		return nil, slip{"is too long", ""}
 	}
 	if u.String() != text {
 		return nil, slip{"is not in its canonical form", "write " + u.String()}
