@@ -46,7 +46,7 @@ type Driver interface {
 	// never ran gets its copied workspace first; one that did keeps its own.
 	StartAgent(ctx context.Context, s *spec.Spec) error
 	// Provision does what must run in a started agent: secret environment,
-	// identity, and the files of the named live parts.
+	// what git is told (spec.GitConfig), and the files of the named live parts.
 	Provision(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error
 	RemoveAgent(ctx context.Context, id spec.ID) error
 	RemoveSidecar(ctx context.Context, id spec.ID) error

@@ -35,6 +35,10 @@ type Fixture struct {
 	Alter func(t *testing.T, id spec.ID, role string)
 	// Runs says that commands really run in a bottle.
 	Runs bool
+	// Git makes Spec one whose bottle has git, where commands run; GitConfig
+	// answers the values of a key of git's global configuration where none do.
+	Git       func(t *testing.T)
+	GitConfig func(t *testing.T, id spec.ID, key string) []string
 }
 
 // Maker returns a driver with an empty world and a fixture for it.
@@ -60,6 +64,7 @@ func Run(t *testing.T, maker Maker) {
 		{"an altered sidecar is reported and repaired", alteredSidecar},
 		{"sessions are counted while they run", sessions},
 		{"the access log is streamed", accessLog},
+		{"git is told of identity and remotes", gitSettings},
 		{"commands run in the bottle", commands},
 	}
 	for _, tt := range tests {
@@ -76,7 +81,7 @@ type suite struct {
 }
 
 // all are the live parts that a whole document claims.
-var all = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
+var all = []string{spec.PartEgress, spec.PartGit, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
 
 type step struct {
 	name string

@@ -215,6 +215,7 @@ func TestConformance(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
+			Git: func(t *testing.T) { giveGit(t, d, s) },
 			Stop: func(t *testing.T, id spec.ID, role string) {
 				name := id.Name()
 				if role == spec.RoleSidecar {

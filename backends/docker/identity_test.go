@@ -25,8 +25,14 @@ func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o contain
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }
 
-// bringUpWithGit uses the sidecar's image, which has git, as a base.
 func bringUpWithGit(t *testing.T, d *Driver, s *spec.Spec) {
+	t.Helper()
+	giveGit(t, d, s)
+	bringUp(t, d, s)
+}
+
+// giveGit uses the sidecar's image, which has git, as a base.
+func giveGit(t *testing.T, d *Driver, s *spec.Spec) {
 	t.Helper()
 	if err := d.Prepare(t.Context(), nil); err != nil {
 		t.Fatal(err)
@@ -37,7 +43,6 @@ func bringUpWithGit(t *testing.T, d *Driver, s *spec.Spec) {
 	}
 	s.Image.Recipe = "FROM " + withGit + "\nUSER root\nRUN useradd -m -u 1000 node\n"
 	s.Image.Name = "bbtest-git"
-	bringUp(t, d, s)
 }
 
 // TestIdentity asserts the exact calls: each declared field by itself, nothing

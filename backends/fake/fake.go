@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
@@ -230,6 +231,24 @@ func (c *Container) done(s *spec.Spec, parts []string) {
 		if h, ok := s.LiveHashes()[p]; ok {
 			c.Inside[p] = h
 		}
+		c.configureGit(s, p)
+	}
+}
+
+// configureGit sets the keys of one part, and unsets those that are not
+// declared any more.
+func (c *Container) configureGit(s *spec.Spec, part string) {
+	maps.DeleteFunc(c.Git, func(key string, _ []string) bool {
+		return part == spec.PartGit && strings.HasPrefix(key, "url.") || part == spec.PartIdentity && strings.HasPrefix(key, "user.")
+	})
+	for _, x := range spec.GitConfig(s) {
+		if x.Part != part {
+			continue
+		}
+		if c.Git == nil {
+			c.Git = map[string][]string{}
+		}
+		c.Git[x.Key] = x.Values
 	}
 }
 

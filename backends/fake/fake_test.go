@@ -46,6 +46,10 @@ func TestConformance(t *testing.T) {
 				})
 				return there
 			},
+			GitConfig: func(t *testing.T, id spec.ID, key string) (values []string) {
+				change(t, d, func(w *File) { values = w.Containers[id.Name()].Git[key] })
+				return values
+			},
 			Alter: func(t *testing.T, id spec.ID, role string) {
 				name := id.Name()
 				if role == spec.RoleSidecar {

@@ -145,6 +145,15 @@ func (m *model) spec(id spec.ID) *spec.Spec {
 	if coin() {
 		s.Live.Prompt = fmt.Sprint("p", m.rng.IntN(2))
 	}
+	for _, name := range []string{"docs", "origin"} {
+		if coin() {
+			s.Live.Remotes = append(s.Live.Remotes, egress.Remote{
+				Name: name, Upstream: fmt.Sprintf("ssh://git@h%d.example.com/%s", m.rng.IntN(2), name), Slot: "GIT_CREDENTIAL_0",
+				Push: egress.Push{Force: coin()},
+			})
+			s.Live.Tokens["GIT_CREDENTIAL_0"] = "key:~/.ssh/id"
+		}
+	}
 	if coin() {
 		s.Live.Skills = []spec.Skill{{Name: "s", Digest: fmt.Sprint(m.rng.IntN(2))}}
 	}
@@ -230,7 +239,7 @@ func (m *model) look(ctx context.Context, d backends.Driver) (*plan.Plan, error)
 	p := plan.Diff(want, []plan.World{w})
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		if slices.Contains(c.Reasons, plan.EgressChanged) || slices.Contains(c.Reasons, plan.RulesChanged) {
+		if slices.Contains(c.Reasons, plan.EgressChanged) || slices.Contains(c.Reasons, plan.GitChanged) || slices.Contains(c.Reasons, plan.RulesChanged) {
 			_, _ = d.Control(ctx, c.ID, "get") // without it the plan says only that it differs
 		}
 		if c.Ends() {
@@ -368,6 +377,14 @@ func (m *model) converged() {
 				if part != spec.PartEgress && agent.Inside[part] != hash {
 					m.t.Errorf("%s: %s was never done", id, part)
 				}
+			}
+			for _, x := range spec.GitConfig(s) {
+				if d := cmp.Diff(x.Values, agent.Git[x.Key]); d != "" {
+					m.t.Errorf("%s: git's %s: %s", id, x.Key, d)
+				}
+			}
+			if d := cmp.Diff(s.Live.Remotes, gate.Document.Remotes); d != "" {
+				m.t.Errorf("%s: its gate serves %s", id, d)
 			}
 			if s.HasSecretEnv() != slices.Contains(agent.Env, "S") {
 				m.t.Errorf("%s: secret environment %v", id, agent.Env)

@@ -50,6 +50,9 @@ type Container struct {
 	// Files and Env are what was placed in an agent, by path and name.
 	Files []string `json:"files,omitempty"`
 	Env   []string `json:"env,omitempty"`
+	// Git is the agent's global configuration of git, as far as bb set it: a
+	// key's values.
+	Git map[string][]string `json:"git,omitempty"`
 	// Inside holds the hashes of the live parts that were done in an agent.
 	Inside map[string]string `json:"inside,omitempty"`
 	// Attached names sessions that live. Tests write it.

@@ -247,6 +247,7 @@ func (c *compiler) live(p provider.Provision) spec.Live {
 	for _, r := range refs {
 		l.Tokens[r.Slot] = r.Ref
 	}
+	l.Remotes = remotes(c.bottle.Remotes, l.Tokens)
 	if file := c.bottle.Egress.UpstreamCA; file != "" {
 		l.UpstreamCA, err = certificates(file)
 		if err != nil {

@@ -252,6 +252,10 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		"egress: {parent: {url: 'http://a.example.com?hunter2'}}", "egress: {parent: {url: [hunter2]}}", "egress: {parent: {url: \"hunter2\\n\"}}",
 		"git: {remotes: {a: {upstream: 'https://u:hunter2@a.example.com/x', token_ref: sk-hunter2}}}",
 		"git: {remotes: {a: {upstream: 'https://u:hunter2@A.example.com/x'}}}",
+		"git: {remotes: {a: {upstream: \"https://u:hunter2@a.example.com/x\\n\"}}}", "git: {remotes: {a: {upstream: 'ssh://u:hunter2@a.example.com/x'}}}",
+		"git: {remotes: {a: {upstream: 'ssh://a@a.example.com/x', identity_file: '-----BEGIN OPENSSH PRIVATE KEY----- hunter2', known_host_key: 'PRIVATE KEY hunter2'}}}",
+		"git: {remotes: {a: {upstream: 'ssh://a@a.example.com/x', identity_file: \"hunter2\\n\", known_host_key: \"hunter2\\n\"}}}",
+		"git: {remotes: {a: {upstream: 'ssh://a@a.example.com/x', identity_file: [hunter2], known_host_key: hunter2}}}",
 	} {
 		_, problems := Load(tree(t, map[string]string{"home/bottles/dev.md": md(text)}))
 		if len(problems) == 0 {

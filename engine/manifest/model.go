@@ -124,12 +124,18 @@ type GitUser struct {
 
 // Remote is one git remote behind the gate.
 type Remote struct {
-	Name         string
-	Upstream     string
+	Name string
+	// Upstream is canonical: without the scheme's own port and without a slash
+	// at its end.
+	Upstream string
+	// IdentityFile is absolute or begins with "~/"; of an ssh upstream only.
 	IdentityFile string
+	// KnownHostKey is "TYPE BASE64".
 	KnownHostKey string
 	TokenRef     string
-	From         Pos
+	// Push has its protected paths written out, the default ones too.
+	Push egress.Push
+	From Pos
 }
 
 // Egress is the resolved egress block.

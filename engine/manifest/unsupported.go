@@ -11,7 +11,6 @@ var unsupported = []struct {
 	path string // "*" stands for any key or item
 	when func(*node) bool
 }{
-	{"git.remotes", func(n *node) bool { return len(n.entries()) > 0 }},
 	{"supervise", (*node).isTrue},
 	{"backend", is("smolvm")},
 	{"resources.disk", present},

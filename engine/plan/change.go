@@ -47,6 +47,7 @@ const (
 	Confinement     Reason = "confinement_changed"
 	Stopped         Reason = "stopped"
 	EgressChanged   Reason = "egress_changed"
+	GitChanged      Reason = "git_changed"
 	IdentityChanged Reason = "identity_changed"
 	PromptChanged   Reason = "prompt_changed"
 	SkillsChanged   Reason = "skills_changed"

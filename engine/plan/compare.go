@@ -14,6 +14,7 @@ var partReasons = []struct {
 	reason Reason
 }{
 	{spec.PartEgress, EgressChanged},
+	{spec.PartGit, GitChanged},
 	{spec.PartIdentity, IdentityChanged},
 	{spec.PartPrompt, PromptChanged},
 	{spec.PartSkills, SkillsChanged},
@@ -104,10 +105,11 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 		return // nothing is known of its live half; all of it is pushed again
 	}
 	compareParts(c, o)
-	want := c.Spec.LiveHashes()
-	if want[spec.PartEgress] == o.State.Live[spec.PartEgress] && !c.renewGate && tampered(c.Spec, o.State) {
+	want, have := c.Spec.LiveHashes(), o.State.Live
+	asClaimed := want[spec.PartEgress] == have[spec.PartEgress] && want[spec.PartGit] == have[spec.PartGit]
+	if asClaimed && !c.renewGate && tampered(c.Spec, o.State) {
 		c.Reasons = append(c.Reasons, RulesChanged)
-		c.Diff = append(c.Diff, diffPart(spec.PartEgress, c.Spec, o.Document)...)
+		c.Diff = append(c.Diff, diffRules(o.Document, c.Spec)...)
 	}
 	if rotated := d.rotated(c.Spec, o.State); len(rotated) > 0 {
 		c.Reasons = append(c.Reasons, TokenRotated)
@@ -199,7 +201,12 @@ func (d *Desired) rotated(s *spec.Spec, state *egress.StateLine) []FieldDiff {
 	for _, slot := range slots {
 		held, has := state.Tokens[slot]
 		if want := digests[slot]; has && want != "" && held != want {
-			out = append(out, FieldDiff{Kind: Changed, Path: "token " + egress.ParseRef(s.Live.Tokens[slot]).String(), Opaque: true})
+			ref := egress.ParseRef(s.Live.Tokens[slot])
+			path := "token " + ref.String()
+			if ref.Key != "" {
+				path = ref.String() // it says "key" itself
+			}
+			out = append(out, FieldDiff{Kind: Changed, Path: path, Opaque: true})
 		}
 	}
 	return out

@@ -80,20 +80,40 @@ func byName(env []spec.Env) map[string]spec.Env {
 	return m
 }
 
-// diffPart says which fields of a live part differ. Only egress is kept in
-// the sidecar in readable form; of the others a hash is known.
+// diffPart says which fields of a live part differ. Only egress and git are kept
+// in the sidecar in readable form; of the others a hash is known.
 func diffPart(part string, s *spec.Spec, live *egress.Document) []FieldDiff {
 	switch part {
 	case spec.PartEgress:
 		if live == nil {
 			return []FieldDiff{{Kind: Changed, Path: "egress.routes", Opaque: true}}
 		}
-		return diffEgress(live, s)
+		return orOpaque(diffEgress(live, s), "egress") // an order, or a slot's reference
+	case spec.PartGit:
+		if live == nil {
+			return orOpaque(nil, "git.remotes")
+		}
+		return orOpaque(diffRemotes(live.Remotes, s), "git.remotes") // a credential's reference
 	case spec.PartIdentity:
 		return []FieldDiff{{Kind: Changed, Path: "git_user", Opaque: true}}
 	default:
 		return []FieldDiff{{Kind: Changed, Path: part, Opaque: true}}
 	}
+}
+
+// diffRules is all that differs of what a sidecar enforces.
+func diffRules(live *egress.Document, s *spec.Spec) []FieldDiff {
+	if live == nil {
+		return diffPart(spec.PartEgress, s, nil)
+	}
+	return orOpaque(append(diffEgress(live, s), diffRemotes(live.Remotes, s)...), "egress")
+}
+
+func orOpaque(d []FieldDiff, path string) []FieldDiff {
+	if len(d) == 0 {
+		return []FieldDiff{{Kind: Changed, Path: path, Opaque: true}}
+	}
+	return d
 }
 
 func diffEgress(live *egress.Document, s *spec.Spec) []FieldDiff {
@@ -113,9 +133,6 @@ func diffEgress(live *egress.Document, s *spec.Spec) []FieldDiff {
 		out = append(out, FieldDiff{
 			Kind: Changed, Path: "egress.pipelock", Old: fmt.Sprint(live.Pipelock), New: fmt.Sprint(s.Gate.Pipelock),
 		})
-	}
-	if len(out) == 0 {
-		out = append(out, FieldDiff{Kind: Changed, Path: "egress", Opaque: true}) // an order, or a slot's reference
 	}
 	return out
 }

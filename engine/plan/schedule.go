@@ -161,7 +161,7 @@ func (s *scheduler) remove(id spec.ID, backend string, after []int, cause string
 	return last
 }
 
-var allParts = []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv, spec.PartLogin}
+var allParts = []string{spec.PartEgress, spec.PartGit, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv, spec.PartLogin}
 
 // provisioned lists the parts that need a command in an agent that is about to
 // start. A new one is given its files before it does. One that starts again
@@ -174,7 +174,7 @@ func provisioned(c *Change, o *Instance) []string {
 	}
 	var parts []string
 	for _, p := range allParts[1:] {
-		inside := p == spec.PartIdentity || p == spec.PartEnv || p == spec.PartLogin && len(c.Spec.Program.Verify) > 0
+		inside := p == spec.PartGit || p == spec.PartIdentity || p == spec.PartEnv || p == spec.PartLogin && len(c.Spec.Program.Verify) > 0
 		again := c.Action == Start && want[p] != have[p] && !slices.Contains(c.Spec.Live.Unknown, p)
 		if inside && want[p] != "" || again {
 			parts = append(parts, p)

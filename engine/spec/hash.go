@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -80,7 +81,17 @@ func (s *Spec) LiveHashes() map[string]string {
 			UpstreamCA string
 			Parent     *egress.Parent `json:",omitempty"`
 			Pipelock   bool           `json:",omitempty"`
-		}{routes, l.Tokens, l.UpstreamCA, l.Parent, s.Gate.Pipelock})),
+		}{routes, tokensOf(l.Tokens, false), l.UpstreamCA, l.Parent, s.Gate.Pipelock})),
+	}
+	if len(l.Remotes) > 0 {
+		remotes := slices.Clone(l.Remotes)
+		for i := range remotes {
+			remotes[i].Source = ""
+		}
+		out[PartGit] = hash(canonical(struct {
+			Remotes []egress.Remote
+			Tokens  map[string]string
+		}{remotes, tokensOf(l.Tokens, true)}))
 	}
 	if s.HasSecretEnv() {
 		secret := slices.DeleteFunc(slices.Clone(s.Fixed.Env), func(e Env) bool { return !e.Secret() })
@@ -98,6 +109,13 @@ func (s *Spec) LiveHashes() map[string]string {
 	if l.Login != "" {
 		out[PartLogin] = l.Login
 	}
+	return out
+}
+
+// tokensOf are the references of the git gate's slots, or of all others.
+func tokensOf(tokens map[string]string, git bool) map[string]string {
+	out := maps.Clone(tokens)
+	maps.DeleteFunc(out, func(slot, _ string) bool { return strings.HasPrefix(slot, egress.SlotGit) != git })
 	return out
 }
 

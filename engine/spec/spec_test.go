@@ -107,6 +107,70 @@ func TestLiveHashes(t *testing.T) {
 	if _, ok := base[PartIdentity]; ok {
 		t.Error("an identity that is not declared has a hash")
 	}
+	if got := base[PartEgress]; got != "v1:9e0b245738a30990d1e0f973e37c94419bd4ac3ae5718b93805bcddd568c26b8" {
+		t.Errorf("hash of what leaves is %s: every running bottle would be updated", got)
+	}
+}
+
+// withRemote is a spec behind the git gate.
+func withRemote() *Spec {
+	s := example()
+	s.Live.Remotes = []egress.Remote{{
+		Name: "origin", Upstream: "ssh://git@git.example.com/o/app.git", HostKey: "ssh-ed25519 AAAA", Slot: "GIT_CREDENTIAL_0",
+		Push: egress.Push{Protect: []string{"ci.yml"}}, Source: "bottle dev.md:12",
+	}}
+	s.Live.Tokens["GIT_CREDENTIAL_0"] = "key:~/.ssh/deploy"
+	return s
+}
+
+func TestLiveHashesOfRemotes(t *testing.T) {
+	bare, base := example().LiveHashes(), withRemote().LiveHashes()
+	if base[PartGit] == "" || bare[PartGit] != "" || base[PartEgress] != bare[PartEgress] {
+		t.Fatalf("with a remote %v, without %v", base, bare)
+	}
+	for name, edit := range map[string]func(*Spec){
+		"name":      func(s *Spec) { s.Live.Remotes[0].Name = "x" },
+		"upstream":  func(s *Spec) { s.Live.Remotes[0].Upstream += "x" },
+		"host key":  func(s *Spec) { s.Live.Remotes[0].HostKey += "x" },
+		"reference": func(s *Spec) { s.Live.Tokens["GIT_CREDENTIAL_0"] = "key:~/.ssh/other" },
+		"off":       func(s *Spec) { s.Live.Remotes[0].Push.Off = true },
+		"allow":     func(s *Spec) { s.Live.Remotes[0].Push.Allow = []string{"refs/heads/x"} },
+		"force":     func(s *Spec) { s.Live.Remotes[0].Push.Force = true },
+		"delete":    func(s *Spec) { s.Live.Remotes[0].Push.Delete = true },
+		"tags":      func(s *Spec) { s.Live.Remotes[0].Push.Tags = true },
+		"protect":   func(s *Spec) { s.Live.Remotes[0].Push.Protect = nil },
+	} {
+		s := withRemote()
+		edit(s)
+		for part, h := range s.LiveHashes() {
+			if (h != base[part]) != (part == PartGit) {
+				t.Errorf("%s: part %s", name, part)
+			}
+		}
+	}
+	moved := withRemote()
+	moved.Live.Remotes[0].Source = "bottle dev.md:13"
+	if d := cmp.Diff(base, moved.LiveHashes()); d != "" {
+		t.Errorf("a line that moved: %s", d)
+	}
+	if moved.Rules().Digest() != withRemote().Rules().Digest() || moved.Rules().Digest() == example().Rules().Digest() {
+		t.Error("the rules do not follow what is enforced")
+	}
+}
+
+func TestDocumentOfRemotes(t *testing.T) {
+	s := withRemote()
+	d := s.Document(Secrets{Tokens: map[string]string{"GIT_CREDENTIAL_0": "k"}, Digests: map[string]string{"GIT_CREDENTIAL_0": "d", "EGRESS_TOKEN_0": "e"}}, nil)
+	want := map[string]egress.Token{"GIT_CREDENTIAL_0": {Value: "k", Digest: "d"}, "EGRESS_TOKEN_0": {Keep: "e"}}
+	if diff := cmp.Diff(want, d.Tokens); diff != "" {
+		t.Error(diff)
+	}
+	if text := canonical(d); strings.Contains(text, "~/.ssh") || !strings.Contains(text, `"upstream":"ssh://git@git.example.com/o/app.git"`) {
+		t.Error(text)
+	}
+	if got := d.Rules(); got.Digest() != s.Rules().Digest() {
+		t.Errorf("the document enforces %+v", got)
+	}
 }
 
 func TestDocument(t *testing.T) {

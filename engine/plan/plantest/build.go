@@ -63,6 +63,7 @@ func Running(s *spec.Spec, edits ...instanceEdit) plan.Instance {
 		},
 		Document: &egress.Document{
 			Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock,
+			Remotes: s.Live.Remotes,
 		},
 	}
 	for slot, ref := range s.Live.Tokens {

@@ -75,6 +75,7 @@ func Cases() []Case {
 		{"basic", basic},
 		{"fixed", fixedHalf},
 		{"live", liveHalf},
+		{"git", gitGate},
 		{"sidecar", sidecars},
 		{"fleet", fleets},
 		{"scopes", scopes},
@@ -209,6 +210,40 @@ func liveHalf(t *table) {
 	t.on("rules that bb did not give", Desired(dev), list(Running(dev, otherRules)))
 	t.on("rules that bb did not give, other routes wanted", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, otherRules)))
 	t.on("a sidecar that does not say its rules is believed", Desired(dev), list(Running(dev, func(i *plan.Instance) { i.State.Rules = "" })))
+}
+
+func gitGate(t *table) {
+	dev, origin := Spec("dev"), Spec("dev", remotes(remote("origin")))
+	t.on("created with remotes", Desired(Spec("dev", remotes(remote("docs", pushing(egress.Push{Off: true})), remote("origin")))), nil)
+	t.on("unchanged", Desired(origin), list(Running(origin)))
+	t.on("added", Desired(origin), list(Running(dev)))
+	t.on("removed", Desired(dev), list(Running(origin)))
+	t.on("one added, one removed", Desired(Spec("dev", remotes(remote("docs")))), list(Running(origin)))
+	t.on("everything of one changed", Desired(Spec("dev", remotes(remote("origin", func(r *egress.Remote) {
+		r.Upstream, r.HostKey = "ssh://git@git.example.com:2222/o/other.git", "ssh-ed25519 BBBB"
+		r.Push = egress.Push{Allow: []string{"refs/heads/agent/*"}, Force: true, Delete: true, Tags: true, Protect: []string{"Makefile"}}
+	})))), list(Running(origin)))
+	t.on("pushes turned off", Desired(Spec("dev", remotes(remote("origin", pushing(egress.Push{Off: true}))))), list(Running(origin)))
+	t.on("nothing is protected any more", Desired(Spec("dev", remotes(remote("origin", pushing(egress.Push{}))))), list(Running(origin)))
+	t.on("another key file", Desired(Spec("dev", remotes(remote("origin")), func(s *spec.Spec) {
+		s.Live.Tokens["GIT_CREDENTIAL_0"] = "key:~/.ssh/other"
+	})), list(Running(origin)))
+	t.on("the key file holds another key", want([]desireEdit{rotated(origin)}, origin), list(Running(origin)))
+	withToken := Spec("dev", remotes(remote("origin")), token)
+	t.on("a token and a key rotated", want([]desireEdit{rotated(withToken)}, withToken), list(Running(withToken)))
+	t.on("changed, document unread", Desired(origin), list(Running(dev, unread)))
+	t.on("a line that moved is no change", Desired(Spec("dev", remotes(remote("origin", func(r *egress.Remote) { r.Source = "bottle dev.md:9" })))), list(Running(origin)))
+	t.on("with routes and an identity", Desired(Spec("dev", remotes(remote("origin")), identity, routes(route("b.example.com")))), list(Running(dev)))
+	t.on("routes alone, remotes stay", Desired(Spec("dev", remotes(remote("origin")), routes(route("b.example.com")))), list(Running(origin)))
+	t.on("remotes that bb did not give", Desired(origin), list(Running(origin, otherRemotes)))
+	t.on("remotes that bb did not give, and none is wanted", Desired(dev), list(Running(dev, otherRemotes)))
+	t.on("stopped", Desired(origin), list(Running(origin, agentStopped)))
+	t.on("stopped, and no remote is declared any more", Desired(dev), list(Running(origin, agentStopped)))
+	t.on("replaced, with another remote", Desired(Spec("dev", port2, remotes(remote("docs")))), list(Running(origin)))
+	t.on("claimed by a sidecar that was configured, never done inside", Desired(origin), list(Running(origin, func(i *plan.Instance) {
+		delete(i.State.Live, spec.PartGit)
+	})))
+	t.on("the sidecar lost it", Desired(origin), list(Running(origin, unconfigured)))
 }
 
 // sidecars: each state of the sidecar, for each state of the agent.

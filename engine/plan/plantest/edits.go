@@ -10,6 +10,39 @@ import (
 
 func identity(s *spec.Spec) { s.Live.GitUser = spec.GitUser{Name: "A B", NameFrom: "agent"} }
 
+// remotes puts the spec behind the git gate, with one key for all of them.
+func remotes(list ...egress.Remote) specEdit {
+	return func(s *spec.Spec) {
+		s.Live.Remotes = list
+		delete(s.Live.Tokens, "GIT_CREDENTIAL_0")
+		if len(list) > 0 {
+			s.Live.Tokens["GIT_CREDENTIAL_0"] = "key:~/.ssh/deploy"
+		}
+	}
+}
+
+func remote(name string, edits ...func(*egress.Remote)) egress.Remote {
+	r := egress.Remote{
+		Name: name, Upstream: "ssh://git@git.example.com/o/" + name + ".git", HostKey: "ssh-ed25519 AAAA",
+		Slot: "GIT_CREDENTIAL_0", Push: egress.Push{Protect: egress.DefaultProtect}, Source: "bottle dev.md:12",
+	}
+	for _, e := range edits {
+		e(&r)
+	}
+	return r
+}
+
+func pushing(p egress.Push) func(*egress.Remote) {
+	return func(r *egress.Remote) { r.Push = p }
+}
+
+// otherRemotes: somebody gave the sidecar a document of their own.
+func otherRemotes(i *plan.Instance) {
+	doc := *i.Document
+	doc.Remotes = []egress.Remote{remote("origin", pushing(egress.Push{Force: true}))}
+	i.State.Rules, i.Document = doc.Rules().Digest(), &doc
+}
+
 func login(digest string) specEdit {
 	return func(s *spec.Spec) {
 		s.Live.Login, s.Program.Verify = digest, [][]string{{"program", "login", "status"}}
@@ -150,6 +183,9 @@ func only(agents ...plan.Agent) desireEdit {
 
 func rotated(s *spec.Spec) desireEdit {
 	return func(d *plan.Desired) {
-		d.Digests[s.ID.Name()] = map[string]string{"EGRESS_TOKEN_0": Key.Digest(s.ID.Name(), "TOKEN", "new")}
+		d.Digests[s.ID.Name()] = map[string]string{
+			"EGRESS_TOKEN_0":   Key.Digest(s.ID.Name(), "TOKEN", "new"),
+			"GIT_CREDENTIAL_0": Key.Digest(s.ID.Name(), "key:~/.ssh/deploy", "new"),
+		}
 	}
 }

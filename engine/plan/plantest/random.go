@@ -14,11 +14,12 @@ var (
 		identity, prompt, skills, port2, onLAN, piped, onVM, secretEnv, token, routes(), routes(route("b.example.com"), route("api.example.com")),
 		func(s *spec.Spec) { s.Image.Name, s.Image.Recipe = "other", "FROM y" },
 		parent("http://proxy.example.com:3128", ""), parent("https://proxy.example.com:443", "PROXY"),
+		remotes(remote("origin")), remotes(remote("docs", pushing(egress.Push{Off: true})), remote("origin", pushing(egress.Push{Tags: true}))),
 		routes(route("api.example.com", dlp(egress.DLP{OnMatch: "redact", Stream: true}))),
 	}
 	instanceEdits = []instanceEdit{
 		agentGone, agentStopped, agentAltered, agentOld, sidecarGone, sidecarStopped, sidecarOutdated, sidecarElsewhere, sidecarPiped,
-		sidecarAltered, volumesGone, unconfigured, otherRules, otherParent, unread, otherForm,
+		sidecarAltered, volumesGone, unconfigured, otherRules, otherParent, otherRemotes, unread, otherForm,
 	}
 )
 

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/plan"
@@ -102,6 +103,9 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 	}
 	f.identity("git_user.name", x.GitUser.Name, x.GitUser.NameFrom)
 	f.identity("git_user.email", x.GitUser.Email, x.GitUser.EmailFrom)
+	for _, r := range b.Remotes {
+		f.remote(r)
+	}
 	f.optional("egress.network", b.Egress.Network)
 	if b.Egress.Pipelock {
 		f.of("egress.pipelock", "true")
@@ -129,6 +133,22 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 		f.workspace(s)
 	}
 	return f.list
+}
+
+// remote says where the credential is and what is pinned, which a plan leaves
+// out. What its map does not say is a default.
+func (f *fields) remote(r manifest.Remote) {
+	path := "git.remotes." + r.Name
+	f.of(path+".upstream", r.Upstream)
+	f.optional(path+".identity_file", r.IdentityFile)
+	f.optional(path+".known_host_key", r.KnownHostKey)
+	if r.TokenRef != "" {
+		f.of(path+".token_ref", egress.ParseRef(r.TokenRef).String())
+	}
+	f.of(path+".push", plan.DescribePush(r.Push))
+	if !r.Push.Off {
+		f.of(path+".push.protect", plan.DescribeProtect(r.Push))
+	}
 }
 
 func (f *fields) workspace(s *spec.Spec) {

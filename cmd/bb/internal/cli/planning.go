@@ -132,12 +132,15 @@ func (p *planning) desired() plan.Desired {
 	return d
 }
 
-// documents fetches the live document of every instance whose egress differs.
+// documents fetches the live document of every instance whose egress or remotes
+// differ.
 func (p *planning) documents(ctx context.Context, worlds []plan.World) bool {
 	differs := map[spec.ID]bool{}
 	for _, c := range p.plan.Changes {
-		if slices.Contains(c.Reasons, plan.EgressChanged) || slices.Contains(c.Reasons, plan.RulesChanged) {
-			differs[c.ID] = true
+		for _, r := range []plan.Reason{plan.EgressChanged, plan.GitChanged, plan.RulesChanged} {
+			if slices.Contains(c.Reasons, r) {
+				differs[c.ID] = true
+			}
 		}
 	}
 	var work []func() error

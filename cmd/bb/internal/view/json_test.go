@@ -243,6 +243,13 @@ func detailOf(t *testing.T, c *plan.JSONChange, line string) {
 			}
 			d.Old, d.New = strings.TrimPrefix(d.Old, "(none)"), strings.TrimPrefix(d.New, "(none)")
 		}
+	} else if remote, ok := strings.CutPrefix(rest, "git gate "); ok {
+		name, leads, _ := strings.Cut(remote, " -> ")
+		if d.Path = "git.remotes." + name; kind == plan.Added {
+			d.New = leads
+		} else {
+			d.Old = leads
+		}
 	} else if path, values, ok := strings.Cut(rest, "  "); ok {
 		d.Path = path
 		if _, err := fmt.Sscanf(values, "%q -> %q", &d.Old, &d.New); err != nil {

@@ -131,6 +131,7 @@ var phrases = map[plan.Reason]string{
 	plan.PipelockChanged: "egress.pipelock",
 	plan.ImageChanged:    "image",
 	plan.EgressChanged:   "egress.routes",
+	plan.GitChanged:      "git.remotes",
 	plan.IdentityChanged: "git_user",
 	plan.PromptChanged:   "prompt",
 	plan.SkillsChanged:   "skills",
@@ -169,7 +170,7 @@ func aside(c plan.Change, r plan.Reason) string {
 func fixed(path string) bool {
 	first, _, _ := strings.Cut(path, ".")
 	first, _, _ = strings.Cut(first, " ")
-	return !slices.Contains([]string{"image", "backend", "egress", "token", "git_user", "prompt", "skills"}, first)
+	return !slices.Contains([]string{"image", "backend", "egress", "token", "key", "git", "git_user", "prompt", "skills"}, first)
 }
 
 // headline names what changes: fields for a changed spec, else the reason.
@@ -188,11 +189,31 @@ func headline(c plan.Change) string {
 			words = append(words, egressWords(c)...)
 			continue
 		}
+		if r == plan.TokenRotated {
+			words = append(words, rotatedWords(c))
+			continue
+		}
 		if phrase := phrases[r]; phrase != "" {
 			words = append(words, phrase+aside(c, r))
 		}
 	}
 	return strings.Join(words, ", ")
+}
+
+// rotatedWords tell keys from tokens.
+func rotatedWords(c plan.Change) string {
+	keys, tokens := false, false
+	for _, d := range c.Diff {
+		keys = keys || strings.HasPrefix(d.Path, "key ")
+		tokens = tokens || strings.HasPrefix(d.Path, "token ")
+	}
+	switch {
+	case keys && tokens:
+		return "a token and a key have new values"
+	case keys:
+		return "a key has a new value"
+	}
+	return phrases[plan.TokenRotated]
 }
 
 // egressWords name what of egress differs: the routes, unless it is something
@@ -219,6 +240,7 @@ func difference(d plan.FieldDiff) string {
 	mark := map[string]string{plan.Added: "+ ", plan.Removed: "- ", plan.Changed: "~ "}[d.Kind]
 	route, isRoute := strings.CutPrefix(d.Path, "egress.routes[")
 	host, field, _ := strings.Cut(route, "]")
+	remote, isRemote := strings.CutPrefix(d.Path, "git.remotes.")
 	var line string
 	switch {
 	case d.Opaque:
@@ -227,6 +249,8 @@ func difference(d plan.FieldDiff) string {
 		line = fmt.Sprintf("%s   %s %s -> %s", host, strings.TrimPrefix(field, "."), none(d.Old), none(d.New))
 	case isRoute:
 		line = host + "   " + d.Old + d.New
+	case isRemote && d.Kind != plan.Changed:
+		line = "git gate " + remote + " -> " + d.Old + d.New
 	case d.Kind == plan.Changed:
 		line = fmt.Sprintf("%s  %q -> %q", d.Path, d.Old, d.New)
 	default:
@@ -252,6 +276,9 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 	row("bottle", strings.Join(s.Source.Lineage, " <- ")+"      agent "+st.Path(s.Source.AgentFile))
 	row("env", join(envNames(s), "      skills "+strings.Join(skillNames(s), ", "), len(s.Live.Skills) > 0))
 	row("git identity", identity(s.Live.GitUser))
+	for _, r := range s.Live.Remotes {
+		row("git gate", r.Name+" -> "+plan.DescribeRemote(r))
+	}
 	row("workspace", st.workspace(s))
 	if s.Gate.Network != "" {
 		row("network", s.Gate.Network)
