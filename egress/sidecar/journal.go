@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bot-bottle/bb/egress/gitgate"
 	"github.com/bot-bottle/bb/egress/proxy"
 )
 
@@ -58,7 +59,11 @@ func newJournal(s *store, instance func() string, secrets func() map[string]secr
 
 // add notes one decision.
 func (j *journal) add(entry any) {
-	if e, ok := entry.(proxy.Entry); ok {
+	switch e := entry.(type) {
+	case proxy.Entry:
+		e.Instance = j.instance()
+		entry = e
+	case gitgate.Entry:
 		e.Instance = j.instance()
 		entry = e
 	}
