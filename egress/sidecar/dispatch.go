@@ -20,8 +20,9 @@ const (
 	refuseTimeout  = 2 * time.Second
 	// maxDrain is what a refused client may still send before it is cut off.
 	maxDrain = 64 << 10
-	// maxGitConns clients of the git gate at once: the proxy's never wait for them.
-	maxGitConns = 64
+	// maxGitConns clients of the git gate at once: the proxy's never wait for
+	// them, and the processes that serve them fit into a container's limit.
+	maxGitConns = 32
 )
 
 const noPolicy = "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host"

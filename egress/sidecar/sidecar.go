@@ -22,8 +22,8 @@ import (
 	"github.com/bot-bottle/bb/egress/gitgate"
 )
 
-// softMemory is where garbage is collected more eagerly, below the 512 MiB that
-// engines give a sidecar.
+// softMemory is where garbage is collected more eagerly, below what engines give
+// a sidecar: the rest is git's.
 const softMemory = 320 << 20
 
 // defaultMaxConns is what Options mean without MaxConns.
