@@ -33,6 +33,7 @@ type secret struct{ slot, value, digest string }
 type vault struct {
 	mu    sync.RWMutex
 	slots map[string]secret
+	forms [][]byte // needles of slots: a key takes a while to be read
 }
 
 // secrets returns the values in force. The map is replaced, never written to.
@@ -43,9 +44,17 @@ func (v *vault) secrets() map[string]secret {
 }
 
 func (v *vault) replace(slots map[string]secret) {
+	forms := needles(slots)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.slots = slots
+	v.slots, v.forms = slots, forms
+}
+
+// needles are those of the values in force.
+func (v *vault) needles() [][]byte {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.forms
 }
 
 // resolve turns a document's tokens into values, taking those to keep from the
