@@ -251,14 +251,30 @@ func TestGitLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.log(map[string]string{"host": "a"})
-	r.gate.opts.Log(gitgate.Entry{
-		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Remote: "forge", Ref: "refs/heads/x",
-		New: strings.Repeat("a", 40), Verdict: gitgate.Refused, Reason: "it says token-of-the-forge", MS: 7,
-	})
+	// Said while one document takes the place of another, with values of both.
+	r.gate.fail = func(egress.Document) error {
+		r.gate.opts.Log(gitgate.Entry{
+			Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Remote: "forge", Ref: "refs/heads/x",
+			New: strings.Repeat("a", 40), Verdict: gitgate.Refused, Reason: "it says token-of-the-forge, another-token", MS: 7,
+		})
+		r.gate.opts.Note("noted: token-of-the-forge, another-token")
+		return nil
+	}
+	if _, err := r.ctl(t, CommandApply, document(func(d *egress.Document) {
+		remotes(d)
+		d.Tokens["GIT_CREDENTIAL_1"] = egress.Token{Value: "another-token", Digest: "g5"}
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.stderr.String(), "noted: [redacted], [redacted]\n") {
+		t.Errorf("noted %s", r.stderr)
+	}
+	r.gate.opts.Log(gitgate.Entry{Remote: "forge", Ref: strings.Repeat("r", 5<<10), Verdict: gitgate.Refused})
 	want := []string{`{"time":"2026-01-02T03:04:05Z","instance":"bb-dev-0a1b2c","remote":"forge","ref":"refs/heads/x","new":"` +
-		strings.Repeat("a", 40) + `","verdict":"refused","reason":"it says [redacted]","ms":7}`}
+		strings.Repeat("a", 40) + `","verdict":"refused","reason":"it says [redacted], [redacted]","ms":7}`, `{"time":"0001-01-01T00:00:00Z","instance":"bb-dev-0a1b2c","remote":"forge","ref":"(5120 bytes)","verdict":"refused","ms":0}`}
 	var got []string
-	for end := time.Now().Add(deadline); len(got) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(deadline); len(got) < 2 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		got = nil
 		for x := r.read(t, egress.LogRequest{Log: egress.LogGit}); x.lines.Scan(); {
 			got = append(got, x.lines.Text())
 		}

@@ -112,15 +112,16 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 	defer state.proxy.Close()
-	if state.gate, err = openGate(opts, pushes.add); err != nil {
-		return err
-	}
-	defer state.gate.Close()
 	control, err := listen(opts.ControlSocket, 0o600)
 	if err != nil {
 		return err
 	}
 	defer control.Close()
+	// After that: it clears away what a sidecar left that does not live any more.
+	if state.gate, err = openGate(opts, pushes.add); err != nil {
+		return err
+	}
+	defer state.gate.Close()
 	door, err := listen(opts.DoorSocket, 0o666)
 	if err != nil {
 		return err

@@ -66,7 +66,14 @@ func (s *state) apply(data []byte) error {
 	for slot, token := range slots {
 		doc.Tokens[slot] = egress.Token{Value: token.value, Digest: token.digest}
 	}
+	// While one takes the other's place, lines of logs may hold values of both.
+	before, both := s.vault.secrets(), maps.Clone(slots)
+	for slot, held := range before {
+		both["before "+slot] = held
+	}
+	s.vault.replace(both)
 	if err := s.swap(doc); err != nil {
+		s.vault.replace(before)
 		if text := err.Error(); !quotes(text, slots) {
 			return fmt.Errorf("document refused: %s", text)
 		}
