@@ -61,7 +61,7 @@ type Driver interface {
 	// Control sends one command to the sidecar's control socket and returns
 	// its reply line: "get", "ca".
 	Control(ctx context.Context, id spec.ID, command string) ([]byte, error)
-	// AccessLog copies the sidecar's access log to w: one egress.Reply, whose
+	// AccessLog copies one of the sidecar's logs to w: one egress.Reply, whose
 	// data is an egress.LogSpan, and then lines, as egress.LogRequest has it.
 	// It returns at the log's end, or following, when ctx ends (without an
 	// error) or the sidecar does. It never holds the log in memory.

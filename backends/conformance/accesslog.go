@@ -27,6 +27,12 @@ func accessLog(t *testing.T, s *suite) {
 	if int64(len(text)) != first.End-first.At {
 		t.Errorf("%d bytes are %+v", len(text), first)
 	}
+	pushes := &bytes.Buffer{}
+	must(t, "read the log of pushes", s.d.AccessLog(t.Context(), s.Spec.ID, egress.LogRequest{Log: egress.LogGit}, pushes))
+	if at, text := span(t, pushes.String()); at != (egress.LogSpan{}) || text != "" {
+		t.Errorf("nothing was pushed: %+v %s", at, text)
+	}
+	mustFail(t, "a log that is none", s.d.AccessLog(t.Context(), s.Spec.ID, egress.LogRequest{Log: "x"}, &bytes.Buffer{}))
 
 	// More often than a sidecar has readers: each has to be let go of.
 	for range 6 {

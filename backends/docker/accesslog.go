@@ -10,7 +10,7 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// AccessLog copies the sidecar's access log to w. One that follows keeps the
+// AccessLog copies one of the sidecar's logs to w. One that follows keeps the
 // standard input of its command open: that ends with the connection to the
 // engine, and with it the command, also where this process is killed.
 func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest, w io.Writer) error {
@@ -26,6 +26,9 @@ func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest,
 		},
 		user: sidecarUser, stdout: w, stderr: said,
 	}
+	if r.Log != egress.LogAccess {
+		call.argv = append(call.argv, "--log", r.Log)
+	}
 	if r.Follow {
 		call.argv = append(call.argv, "--follow")
 		input, hold := io.Pipe()
@@ -37,10 +40,10 @@ func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest,
 		return nil
 	}
 	if err != nil {
-		return d.wrap(err, "access log of %s", id)
+		return d.wrap(err, "log of %s", id)
 	}
 	if res.code != 0 {
-		return diag.Errorf("access log of %s: %s", id, lastLines(said.String(), 3)).
+		return diag.Errorf("log of %s: %s", id, lastLines(said.String(), 3)).
 			WithHint("'bb logs --sidecar %s' shows more", id)
 	}
 	return nil

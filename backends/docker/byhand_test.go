@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
@@ -105,7 +106,18 @@ func (h hands) makeNetwork(name string) {
 	h.t.Helper()
 	_, err := h.c.NetworkCreate(h.t.Context(), name, network.CreateOptions{Driver: "bridge"})
 	h.do(err)
-	h.t.Cleanup(func() { _ = h.c.NetworkRemove(backgroundOf(h.t), name) })
+	// Containers of the test go later than this: one that is on it keeps it.
+	h.t.Cleanup(func() {
+		ctx := backgroundOf(h.t)
+		if seen, err := h.c.NetworkInspect(ctx, name, network.InspectOptions{}); err == nil {
+			for id := range seen.Containers {
+				_ = h.c.NetworkDisconnect(ctx, name, id, true)
+			}
+		}
+		if err := h.c.NetworkRemove(ctx, name); err != nil && !errdefs.IsNotFound(err) { // a test makes one twice
+			h.t.Errorf("network %s stays behind: %v", name, err)
+		}
+	})
 }
 
 func (h hands) connect(net, name string) {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -17,10 +18,15 @@ import (
 type recorder struct {
 	engineAPI
 	execs []string
+	// dies is how many commands pass before the engine is gone; 0 means all.
+	dies int
 }
 
 func (r *recorder) ContainerExecCreate(ctx context.Context, id string, o container.ExecOptions) (container.ExecCreateResponse, error) {
 	env := slices.DeleteFunc(slices.Clone(o.Env), func(v string) bool { return v == "PATH="+stepPath })
+	if r.dies > 0 && len(r.execs) == r.dies {
+		return container.ExecCreateResponse{}, errors.New("killed")
+	}
 	r.execs = append(r.execs, o.User+" "+strings.Join(env, " ")+" | "+strings.Join(o.Cmd, " "))
 	return r.engineAPI.ContainerExecCreate(ctx, id, o)
 }

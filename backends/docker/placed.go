@@ -48,8 +48,10 @@ func placing(s *spec.Spec) map[string]placed {
 		p.Digest = spec.FilesDigest(s.Files, f.Part)
 		out[f.Part] = p
 	}
-	if keys := declaredKeys(s); len(keys) > 0 {
-		out[spec.PartIdentity] = placed{Keys: keys}
+	for _, part := range gitParts {
+		if keys := keysOf(settings(s, part)); len(keys) > 0 {
+			out[part] = placed{Keys: keys}
+		}
 	}
 	return out
 }

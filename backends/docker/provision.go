@@ -3,7 +3,6 @@ package docker
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,10 +26,8 @@ func (d *Driver) Provision(ctx context.Context, s *spec.Spec, secrets spec.Secre
 	if err := d.provisionFiles(ctx, s, agent.ID, parts); err != nil {
 		return err
 	}
-	if slices.Contains(parts, spec.PartIdentity) {
-		if err := d.provisionIdentity(ctx, s, agent.ID); err != nil {
-			return err
-		}
+	if err := d.provisionGit(ctx, s, agent.ID, parts); err != nil {
+		return err
 	}
 	if slices.Contains(parts, spec.PartLogin) {
 		return d.verify(ctx, s, agent.ID)
@@ -71,57 +68,6 @@ func (d *Driver) provisionEnv(ctx context.Context, s *spec.Spec, agent string, s
 	}
 	return d.inAgent(ctx, s, agent, "set the secret environment",
 		command{argv: []string{spec.BinaryPath, "door", "env"}, stdin: &records}, 0)
-}
-
-// provisionIdentity sets each declared field by itself, as the agent's user,
-// so that it lands in the file that git in the bottle reads. A field that bb
-// set and that is not declared any more is unset.
-func (d *Driver) provisionIdentity(ctx context.Context, s *spec.Spec, agent string) error {
-	have, err := d.placedIn(ctx, s.ID, agent)
-	if err != nil {
-		return err
-	}
-	keys := declaredKeys(s)
-	for _, f := range gitFields(s) {
-		c := command{
-			argv: []string{"git", "config", "--global", f.key, f.value},
-			env:  []string{"HOME=" + spec.Home, "USER=" + spec.User},
-		}
-		tolerated := 0
-		if f.value == "" {
-			if !slices.Contains(have[spec.PartIdentity].Keys, f.key) {
-				continue
-			}
-			c.argv = []string{"git", "config", "--global", "--unset-all", f.key}
-			tolerated = 5 // it was not there
-		}
-		if err := d.inAgent(ctx, s, agent, "set git "+f.key, c, tolerated); err != nil {
-			return err
-		}
-	}
-	if slices.Equal(have[spec.PartIdentity].Keys, keys) {
-		return nil
-	}
-	all := maps.Clone(have)
-	all[spec.PartIdentity] = placed{Keys: keys}
-	return d.keepRecord(ctx, s, agent, all)
-}
-
-type gitField struct{ key, value string }
-
-func gitFields(s *spec.Spec) []gitField {
-	return []gitField{{"user.name", s.Live.GitUser.Name}, {"user.email", s.Live.GitUser.Email}}
-}
-
-// declaredKeys are those of git's configuration that a spec sets.
-func declaredKeys(s *spec.Spec) []string {
-	var keys []string
-	for _, f := range gitFields(s) {
-		if f.value != "" {
-			keys = append(keys, f.key)
-		}
-	}
-	return keys
 }
 
 // agentPatience bounds what runs in an agent on bb's behalf. The agent shares

@@ -30,9 +30,9 @@ const (
 
 // Bounds of a sidecar.
 const (
-	sidecarMemory = 512 << 20
+	sidecarMemory = 1 << 30 // what git needs of it, it gives back
 	sidecarCPUs   = 1
-	sidecarPIDs   = 256
+	sidecarPIDs   = 512
 )
 
 // CreateSidecar creates and starts the sidecar and waits for its first word.
@@ -149,7 +149,7 @@ func (d *Driver) sidecarHost(s *spec.Spec, networkID string) *container.HostConf
 	host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyUnlessStopped}
 	host.Tmpfs = map[string]string{
 		"/tmp":     "mode=1777,noexec,nosuid,nodev,size=64m",
-		controlDir: "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=64k",
+		controlDir: "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=1m",
 	}
 	if s.Gate.Pipelock {
 		host.Tmpfs[pipelockDir] = "uid=65532,gid=65532,mode=0700,noexec,nosuid,nodev,size=16m"

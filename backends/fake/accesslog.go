@@ -15,7 +15,7 @@ import (
 // AccessLog writes what a test put into the world; following, also what it puts
 // there later.
 func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest, out io.Writer) error {
-	text, err := d.access(id)
+	text, err := d.log(id, r.Log)
 	if err != nil {
 		return err
 	}
@@ -40,13 +40,13 @@ func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest,
 			return nil
 		case <-time.After(10 * time.Millisecond):
 		}
-		if text, err = d.access(id); err != nil || at > int64(len(text)) {
+		if text, err = d.log(id, r.Log); err != nil || at > int64(len(text)) {
 			return err
 		}
 	}
 }
 
-func (d *Driver) access(id spec.ID) ([]byte, error) {
+func (d *Driver) log(id spec.ID, name string) ([]byte, error) {
 	var text bytes.Buffer
 	err := d.view(func(w *File) error {
 		c, err := d.ours(w, id, spec.RoleSidecar)
@@ -56,7 +56,11 @@ func (d *Driver) access(id spec.ID) ([]byte, error) {
 		if !c.Running {
 			return errors.New("the sidecar does not run")
 		}
-		for _, line := range c.Access {
+		lines, ok := map[string][]json.RawMessage{egress.LogAccess: c.Access, egress.LogGit: c.Pushes}[name]
+		if !ok {
+			return errors.New("there is no such log")
+		}
+		for _, line := range lines {
 			if err := json.Compact(&text, line); err != nil {
 				return err
 			}

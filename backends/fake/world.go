@@ -41,8 +41,9 @@ type Container struct {
 	// State and Document are a running sidecar's.
 	State    *egress.StateLine `json:"state,omitempty"`
 	Document *egress.Document  `json:"document,omitempty"`
-	// Access are lines of a sidecar's access log. Tests write it.
+	// Access and Pushes are lines of a sidecar's logs. Tests write them.
 	Access []json.RawMessage `json:"access,omitempty"`
+	Pushes []json.RawMessage `json:"pushes,omitempty"`
 	// Workspace is what of the host an agent got: "copy DIR at PATH". Root is a
 	// directory that stands for the bottle's files: bb cp works on it.
 	Workspace string `json:"workspace,omitempty"`

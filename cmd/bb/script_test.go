@@ -12,13 +12,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/bot-bottle/bb/cmd/bb/internal/cli"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"bb": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"bb": main,
 	})
 }
 
@@ -119,11 +117,11 @@ func mkroot(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(file, b, 0o600))
 }
 
-// mklog makes lines the access log of every sidecar of a fake world: mklog WORLD
-// FILE. Without FILE the sidecars stop.
+// mklog makes lines a log of every sidecar of a fake world: mklog WORLD FILE
+// [access or pushes]. Without FILE the sidecars stop.
 func mklog(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: mklog WORLD [FILE]")
+		ts.Fatalf("usage: mklog WORLD [FILE [LOG]]")
 	}
 	file := ts.MkAbs(args[0])
 	var world map[string]any
@@ -138,7 +136,7 @@ func mklog(ts *testscript.TestScript, neg bool, args []string) {
 			for line := range strings.Lines(ts.ReadFile(args[1])) {
 				lines = append(lines, json.RawMessage(line))
 			}
-			sidecar["access"] = lines
+			sidecar[append(args, "access")[2]] = lines
 		}
 	}
 	b, err := json.Marshal(world)

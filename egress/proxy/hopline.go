@@ -43,10 +43,7 @@ func firstLine(page []byte, mediaType string) string {
 // an answer.
 func (p *Policy) cleaner() func(string) string {
 	redactors := sync.OnceValue(func() []*redactor {
-		values := []string{p.canary}
-		for _, v := range p.values {
-			values = append(values, v)
-		}
+		values := append([]string{p.canary}, p.known...)
 		if p.hop != nil {
 			values = append(values, p.hop.Authorization)
 		}

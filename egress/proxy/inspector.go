@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -16,10 +15,7 @@ func (p *Proxy) inspector(policy *Policy) egress.Inspector {
 	if p.o.Inspector == nil {
 		return nil
 	}
-	var values []string
-	for _, slot := range slices.Sorted(maps.Keys(policy.values)) {
-		values = append(values, policy.values[slot])
-	}
+	values := slices.Clone(policy.known)
 	if policy.canary != "" {
 		values = append(values, policy.canary)
 	}

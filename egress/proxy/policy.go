@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/egress"
@@ -13,6 +15,7 @@ import (
 type Policy struct {
 	routes []egress.Route    // canonical
 	values map[string]string // token values by slot
+	known  []string          // what is looked for in requests, and shown to nobody
 	roots  *x509.CertPool    // nil: the system's
 	canary string
 	hop    *Hop // nil: straight out
@@ -29,14 +32,18 @@ func NewPolicy(doc egress.Document) (*Policy, error) {
 		return nil, err
 	}
 	p := &Policy{routes: egress.CloneRoutes(doc.Routes), values: map[string]string{}, canary: doc.Canary}
-	for slot, token := range doc.Tokens {
+	for _, slot := range slices.Sorted(maps.Keys(doc.Tokens)) {
+		token := doc.Tokens[slot]
 		if token.Keep != "" {
 			return nil, fmt.Errorf("token slot %s: keep is not resolved", slot)
 		}
-		if err := egress.CheckToken(token.Value); err != nil {
+		if err := egress.CheckSlot(slot, token.Value); err != nil {
 			return nil, fmt.Errorf("token slot %s: %w", slot, err)
 		}
-		p.values[slot] = token.Value
+		p.known = append(p.known, egress.Needles(slot, token.Value)...)
+		if !strings.HasPrefix(slot, egress.SlotGit) { // the git gate's, on no request
+			p.values[slot] = token.Value
+		}
 	}
 	if strings.TrimSpace(doc.UpstreamCA) != "" {
 		pool, err := x509.SystemCertPool()

@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -29,6 +33,42 @@ func TestPolicyRefuses(t *testing.T) {
 		if _, err := NewPolicy(doc); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Credentials of the git gate go on no request, and are looked for in all: of a
+// key what is secret of it, of a public one nothing.
+func TestPolicyOfGitCredentials(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	doc := document(route("a.example", 443))
+	doc.Tokens = map[string]egress.Token{
+		"GIT_CREDENTIAL_0": {Value: private},
+		"GIT_CREDENTIAL_1": {Value: "ssh-agent ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"},
+		"GIT_CREDENTIAL_2": {Value: "token-of-a-forge"},
+		"EGRESS_TOKEN_0":   {Value: "token-of-a-route"},
+	}
+	p, err := NewPolicy(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append([]string{"token-of-a-route"}, egress.Needles("GIT_CREDENTIAL_0", private)...)
+	if diff := cmp.Diff(append(want, "token-of-a-forge"), p.known); diff != "" || len(want) < 2 {
+		t.Errorf("looked for (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"EGRESS_TOKEN_0": "token-of-a-route"}, p.values); diff != "" {
+		t.Errorf("on requests (-want +got):\n%s", diff)
+	}
+	doc.Tokens["EGRESS_TOKEN_0"] = egress.Token{Value: private}
+	if _, err := NewPolicy(doc); err == nil || strings.Contains(err.Error(), private[30:60]) {
+		t.Errorf("a key as a header: %v", err)
 	}
 }
 

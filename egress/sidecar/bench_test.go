@@ -265,9 +265,11 @@ func (u *benchUpstream) full(b *testing.B) *side {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := p.Swap(u.document(100)); err != nil {
+	commit, _, err := p.Prepare(u.document(100))
+	if err != nil {
 		b.Fatal(err)
 	}
+	commit()
 	b.Cleanup(func() { _ = p.Close() })
 	return u.side(b, "full", p.CertPEM(), p.ServeConn)
 }

@@ -27,12 +27,12 @@ const (
 // of log come the lines.
 type controller struct {
 	state   *state
-	access  *store
+	logs    map[string]*store // by egress.LogRequest.Log
 	readers chan struct{}
 }
 
-func newController(s *state, access *store) *controller {
-	return &controller{state: s, access: access, readers: make(chan struct{}, maxReaders)}
+func newController(s *state, logs map[string]*store) *controller {
+	return &controller{state: s, logs: logs, readers: make(chan struct{}, maxReaders)}
 }
 
 func (c *controller) serve(conn *net.UnixConn) {

@@ -20,20 +20,30 @@ const (
 	refuseTimeout  = 2 * time.Second
 	// maxDrain is what a refused client may still send before it is cut off.
 	maxDrain = 64 << 10
+	// maxGitConns clients of the git gate at once: the proxy's never wait for
+	// them, and the processes that serve them fit into a container's limit.
+	maxGitConns = 32
 )
+
+const noPolicy = "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host"
 
 // dispatch takes the connections of the door to their services. Everything that
 // arrives here was written by the agent, the preface included.
 type dispatch struct {
 	configured func() bool
 	proxy      Proxy
+	gate       Gate
+	gits       chan struct{} // one for each client of the gate
 	names      dns.Names
 	timeout    time.Duration // for the preface; shorter in tests
 }
 
 // newDispatch takes what is told of names that are denied.
 func newDispatch(s *state, denied func(name string)) *dispatch {
-	return &dispatch{configured: s.configured, proxy: s.proxy, names: noted(dns.Policy(s.proxy.Covers), denied), timeout: prefaceTimeout}
+	return &dispatch{
+		configured: s.configured, proxy: s.proxy, gate: s.gate, gits: make(chan struct{}, maxGitConns),
+		names: noted(dns.Policy(s.proxy.Covers), denied), timeout: prefaceTimeout,
+	}
 }
 
 // noted tells of every name that names does not know.
@@ -66,7 +76,9 @@ func (d *dispatch) serve(conn *net.UnixConn) {
 		if d.configured() { // a client of it could not read a reason
 			d.proxy.ServeTLS(conn)
 		}
-	case egress.ServiceGit, egress.ServiceMCP:
+	case egress.ServiceGit:
+		d.git(conn)
+	case egress.ServiceMCP:
 		refuse(conn, "the "+service+" service is not available in this version of bb")
 	}
 	// Unknown words: closed.
@@ -75,10 +87,26 @@ func (d *dispatch) serve(conn *net.UnixConn) {
 // proceed hands over a client that speaks HTTP, or tells it why not.
 func (d *dispatch) proceed(conn *net.UnixConn, serve func(*net.UnixConn)) {
 	if !d.configured() {
-		refuse(conn, "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host")
+		refuse(conn, noPolicy)
 		return
 	}
 	serve(conn)
+}
+
+// git hands over a client of the git gate. There are few of them at once: what
+// serves one are processes.
+func (d *dispatch) git(conn *net.UnixConn) {
+	if !d.configured() {
+		refuseGit(conn, noPolicy)
+		return
+	}
+	select {
+	case d.gits <- struct{}{}:
+		defer func() { <-d.gits }()
+		d.gate.ServeConn(conn)
+	default:
+		refuseGit(conn, "too many connections to the git gate at once: try again")
+	}
 }
 
 // readPreface reads the first line byte by byte, so that nothing behind it is
@@ -110,20 +138,26 @@ func readLine(r io.Reader, limit int) (string, error) {
 	return "", fmt.Errorf("no line in %d bytes", limit)
 }
 
-// refuse answers an HTTP client once it has begun to speak, and takes in a
-// little of what it is still sending so that the answer is not lost to a reset.
+// refuse says why to a program that speaks HTTP.
 func refuse(conn *net.UnixConn, why string) {
+	if body, err := json.Marshal(map[string]string{"error": "egress: " + why}); err == nil {
+		answer(conn, "application/json", string(body))
+	}
+}
+
+// refuseGit says why to git, which shows plain text on lines "remote: ".
+func refuseGit(conn *net.UnixConn, why string) { answer(conn, "text/plain", "git gate: "+why) }
+
+// answer answers an HTTP client once it has begun to speak, and takes in a
+// little of what it is still sending so that the answer is not lost to a reset.
+func answer(conn *net.UnixConn, mediaType, body string) {
 	if conn.SetDeadline(time.Now().Add(refuseTimeout)) != nil {
 		return
 	}
 	if n, err := conn.Read(make([]byte, 1)); n == 0 || err != nil {
 		return
 	}
-	body, err := json.Marshal(map[string]string{"error": "egress: " + why})
-	if err != nil {
-		return
-	}
-	head := "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nConnection: close\r\n"
+	head := "HTTP/1.1 403 Forbidden\r\nContent-Type: " + mediaType + "\r\nConnection: close\r\n"
 	if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s\n", head, len(body)+1, body); err != nil {
 		return
 	}

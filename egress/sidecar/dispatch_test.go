@@ -51,7 +51,6 @@ func TestRefusals(t *testing.T) {
 	for service, want := range map[string]string{
 		egress.ServiceProxy: "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
 		egress.ServiceHTTP:  "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
-		egress.ServiceGit:   "egress: the git" + missing,
 		egress.ServiceMCP:   "egress: the mcp" + missing,
 	} {
 		conn := dialUnix(t, r.opts.DoorSocket)

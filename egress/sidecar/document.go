@@ -51,7 +51,7 @@ func checkDocument(doc egress.Document) error {
 		return fmt.Errorf("document: canary %w", egress.ErrShort)
 	}
 	if p := doc.Parent; p != nil && p.Slot != "" {
-		if _, ok := doc.Tokens[p.Slot]; !ok {
+		if _, ok := doc.Tokens[p.Slot]; !ok || strings.HasPrefix(p.Slot, egress.SlotGit) {
 			return errors.New("parent: no token for its slot")
 		}
 	}
@@ -62,11 +62,16 @@ func checkDocument(doc egress.Document) error {
 		if route.Auth.TokenRef != "" {
 			return fmt.Errorf("route %d: token_ref must stay on the host", i)
 		}
-		if _, ok := doc.Tokens[route.Auth.Slot]; !ok {
+		if _, ok := doc.Tokens[route.Auth.Slot]; !ok || strings.HasPrefix(route.Auth.Slot, egress.SlotGit) {
 			return fmt.Errorf("route %d: no token for its slot", i)
 		}
 	}
-	return nil
+	for _, r := range doc.Remotes {
+		if _, ok := doc.Tokens[r.Slot]; !ok {
+			return errors.New("a remote has no token for its slot")
+		}
+	}
+	return egress.CheckRemotes(doc.Remotes)
 }
 
 // uniqueKeys refuses what is not one JSON value, and an object that says the

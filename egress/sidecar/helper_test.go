@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/gitgate"
 )
 
 const deadline = 10 * time.Second
@@ -25,7 +26,33 @@ type fakeProxy struct {
 	docs  []egress.Document
 	fail  func(egress.Document) error
 	serve func(*net.UnixConn)
+	// pending counts what was prepared, and neither committed nor dropped.
+	pending int
 }
+
+// fakeGate says what it was given and echoes connections.
+type fakeGate struct {
+	mu   sync.Mutex
+	docs []egress.Document
+	fail func(egress.Document) error
+	opts gitgate.Options
+}
+
+func (g *fakeGate) Swap(doc egress.Document) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fail != nil {
+		if err := g.fail(doc); err != nil {
+			return err
+		}
+	}
+	g.docs = append(g.docs, doc)
+	return nil
+}
+
+func (g *fakeGate) ServeConn(conn net.Conn) { _, _ = io.Copy(conn, conn) }
+
+func (g *fakeGate) Close() error { return nil }
 
 func (f *fakeProxy) ServeConn(conn *net.UnixConn) {
 	if f.serve != nil {
@@ -50,16 +77,22 @@ func (f *fakeProxy) Covers(host string) bool {
 	return egress.Names(f.last().Routes, host, time.Now())
 }
 
-func (f *fakeProxy) Swap(doc egress.Document) error {
+func (f *fakeProxy) Prepare(doc egress.Document) (commit, drop func(), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
 		if err := f.fail(doc); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	f.docs = append(f.docs, doc)
-	return nil
+	f.pending++
+	commit = func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.pending--
+		f.docs = append(f.docs, doc)
+	}
+	return commit, func() { f.pending-- }, nil
 }
 
 func (f *fakeProxy) Close() error { return nil }
@@ -80,7 +113,7 @@ func newState(proxy Proxy, opts Options) *state {
 	if opts.Stdout == nil {
 		opts.Stdout = io.Discard
 	}
-	return &state{opts: opts, proxy: proxy, vault: &vault{}}
+	return &state{opts: opts, proxy: proxy, gate: &fakeGate{}, vault: &vault{}}
 }
 
 const secretValue = `tok-"9f3c&<7a>-secret-value`
@@ -128,6 +161,7 @@ func (b *syncBuffer) String() string {
 type running struct {
 	opts           Options
 	proxy          *fakeProxy
+	gate           *fakeGate
 	log            func(any)
 	stdout, stderr *syncBuffer
 }
@@ -151,11 +185,15 @@ func sockets(t *testing.T) Options {
 // start runs a sidecar with a fake proxy until the test ends.
 func start(t *testing.T, change func(*Options)) *running {
 	t.Helper()
-	r := &running{opts: sockets(t), proxy: &fakeProxy{}, stdout: &syncBuffer{}, stderr: &syncBuffer{}}
+	r := &running{opts: sockets(t), proxy: &fakeProxy{}, gate: &fakeGate{}, stdout: &syncBuffer{}, stderr: &syncBuffer{}}
 	r.opts.Stdout, r.opts.Stderr = r.stdout, r.stderr
 	r.opts.newProxy = func(_ Options, log func(any)) (Proxy, error) {
 		r.log = log
 		return r.proxy, nil
+	}
+	r.opts.newGate = func(o gitgate.Options) (Gate, error) {
+		r.gate.opts = o
+		return r.gate, nil
 	}
 	if change != nil {
 		change(&r.opts)

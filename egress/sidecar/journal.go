@@ -2,12 +2,14 @@ package sidecar
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/bot-bottle/bb/egress/gitgate"
 	"github.com/bot-bottle/bb/egress/proxy"
 )
 
@@ -17,8 +19,9 @@ const (
 	maxWaiting = 4096
 	// maxBatch lines are written at once.
 	maxBatch = 64 << 10
-	// maxEntry bounds one line.
+	// maxEntry bounds one line, and maxText a text of a push.
 	maxEntry = 16 << 10
+	maxText  = 4 << 10
 	// methodDNS stands where a request has its method.
 	methodDNS = "DNS"
 	// Denied names that are worth lines of their own: so many at once, and one
@@ -58,8 +61,18 @@ func newJournal(s *store, instance func() string, secrets func() map[string]secr
 
 // add notes one decision.
 func (j *journal) add(entry any) {
-	if e, ok := entry.(proxy.Entry); ok {
+	switch e := entry.(type) {
+	case proxy.Entry:
 		e.Instance = j.instance()
+		entry = e
+	case gitgate.Entry:
+		e.Instance = j.instance()
+		for _, text := range []*string{&e.Remote, &e.Ref, &e.Old, &e.New, &e.Reason, &e.Rule, &e.Path} {
+			// Not cut: half a value would not be recognised.
+			if len(*text) > maxText {
+				*text = fmt.Sprintf("(%d bytes)", len(*text))
+			}
+		}
 		entry = e
 	}
 	select {

@@ -39,6 +39,13 @@ func (h *lastHop) ready(doc egress.Document) (*pipelock.Process, error) {
 	return pipelock.Start(ctx, h.options, policy)
 }
 
+// drop ends a process that comes into no force.
+func (h *lastHop) drop(p *pipelock.Process) {
+	if h.now != p {
+		p.Stop()
+	}
+}
+
 // settle ends every process but the one that is in force from now on.
 func (h *lastHop) settle(p *pipelock.Process) {
 	if h.now != p {

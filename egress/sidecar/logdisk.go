@@ -10,25 +10,35 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
-// logDirName is the access log's directory below the authority's: what only the
+// logDirName is the logs' directory below the authority's: what only the
 // sidecar mounts, what outlives its replacement, and what dies with the instance.
 const logDirName = "log"
 
-// logFiles is the form of its files' names: the position of the first byte.
-var logFiles = regexp.MustCompile(`^access\.([0-9]{19})$`)
+// Names of the logs' files, before the position of the first byte.
+const (
+	accessFiles = "access"
+	gitFiles    = "git"
+)
 
-// directory is a logDisk.
-type directory string
+// logFiles is the form of the rest of a name.
+var logFiles = regexp.MustCompile(`^[0-9]{19}$`)
+
+// directory is the logDisk of one log; several may lie in one.
+type directory struct {
+	dir  string
+	name string // of its files
+}
 
 func (d directory) path(base int64) string {
-	return filepath.Join(string(d), fmt.Sprintf("access.%019d", base))
+	return filepath.Join(d.dir, fmt.Sprintf("%s.%019d", d.name, base))
 }
 
 func (d directory) create(base int64) (logFile, error) {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(d.path(base), os.O_CREATE|os.O_TRUNC|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
@@ -43,10 +53,10 @@ func (d directory) remove(base int64) error {
 
 // open keeps the newest files that follow one another and removes the others.
 func (d directory) open() ([]*segment, error) {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(string(d), 0o700); err != nil {
+	if err := os.Chmod(d.dir, 0o700); err != nil {
 		return nil, err
 	}
 	bases, err := d.bases()
@@ -81,14 +91,14 @@ func (d directory) open() ([]*segment, error) {
 }
 
 func (d directory) bases() ([]int64, error) {
-	entries, err := os.ReadDir(string(d))
+	entries, err := os.ReadDir(d.dir)
 	if err != nil {
 		return nil, err
 	}
 	var bases []int64
 	for _, e := range entries { // sorted by name, and so by position
-		if m := logFiles.FindStringSubmatch(e.Name()); m != nil && e.Type().IsRegular() {
-			if base, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+		if digits, ok := strings.CutPrefix(e.Name(), d.name+"."); ok && logFiles.MatchString(digits) && e.Type().IsRegular() {
+			if base, err := strconv.ParseInt(digits, 10, 64); err == nil {
 				bases = append(bases, base)
 			}
 		}

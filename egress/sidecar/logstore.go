@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// Bounds of the access log: at most two files of maxLogFile, and where the disk
-// fails maxLogMemory of the latest lines.
+// Bounds of a log: at most two files of maxLogFile (maxGitFile), and where the
+// disk fails maxLogMemory of the latest lines.
 const (
 	maxLogFile   = 4 << 20
+	maxGitFile   = 1 << 20
 	maxLogMemory = 512 << 10
 	// diskRetry is how long a failed disk is left alone.
 	diskRetry = 10 * time.Second
@@ -40,7 +41,7 @@ type logDisk interface {
 	remove(base int64) error
 }
 
-// store is the access log. One goroutine appends, many read. Positions grow
+// store is one log. One goroutine appends, many read. Positions grow
 // without end; what is too old to keep is gone, oldest first.
 type store struct {
 	disk   logDisk

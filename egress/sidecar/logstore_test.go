@@ -45,7 +45,7 @@ func lines(from, to int) string {
 const lineSize = 11
 
 func TestStoreKeepsTwoFiles(t *testing.T) {
-	dir := directory(filepath.Join(t.TempDir(), "log"))
+	dir := directory{filepath.Join(t.TempDir(), "log"), accessFiles}
 	s := openStore(dir, 10*lineSize, noReport(t))
 	for i := range 1000 {
 		s.append([]byte(lines(i, i+1)))
@@ -60,7 +60,7 @@ func TestStoreKeepsTwoFiles(t *testing.T) {
 	if at, text := s.all(t, 5000*lineSize); at != 980*lineSize || text != lines(980, 1000) {
 		t.Errorf("a position of another log: from %d %q", at, text)
 	}
-	entries, err := os.ReadDir(string(dir))
+	entries, err := os.ReadDir(dir.dir)
 	if err != nil || len(entries) != 2 {
 		t.Fatalf("%v, %v", entries, err)
 	}
@@ -70,7 +70,7 @@ func TestStoreKeepsTwoFiles(t *testing.T) {
 			t.Errorf("%s: %v", e.Name(), info)
 		}
 	}
-	info, err := os.Stat(string(dir))
+	info, err := os.Stat(dir.dir)
 	if err != nil || info.Mode() != os.ModeDir|0o700 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
@@ -86,7 +86,7 @@ func TestStoreIsContinued(t *testing.T) {
 		"torn to a byte": {"{", lines(5, 16)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := directory(t.TempDir())
+			dir := directory{t.TempDir(), accessFiles}
 			s := openStore(dir, 5*lineSize, noReport(t))
 			for i := range 13 {
 				s.append([]byte(lines(i, i+1)))
@@ -130,7 +130,7 @@ func TestOpenDropsWhatDoesNotFollow(t *testing.T) {
 		"nothing":             {nil, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := directory(t.TempDir())
+			dir := directory{t.TempDir(), accessFiles}
 			for base, text := range tt.files {
 				if err := os.WriteFile(dir.path(base), []byte(text), 0o644); err != nil {
 					t.Fatal(err)
@@ -140,7 +140,7 @@ func TestOpenDropsWhatDoesNotFollow(t *testing.T) {
 			if diff := cmp.Diff(tt.want, text); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			entries, err := os.ReadDir(string(dir))
+			entries, err := os.ReadDir(dir.dir)
 			if err != nil || len(entries) != tt.left {
 				t.Errorf("left: %v, %v", entries, err)
 			}
@@ -182,7 +182,7 @@ func (f shakyFile) WriteAt(p []byte, off int64) (int, error) {
 
 func TestStoreOnAFullDisk(t *testing.T) {
 	full, reports := false, 0
-	dir := directory(t.TempDir())
+	dir := directory{t.TempDir(), accessFiles}
 	now := time.Unix(1, 0)
 	s := openStore(shaky{dir, &full}, 10*lineSize, func(err error) {
 		reports++
@@ -221,7 +221,7 @@ func TestStoreInMemoryIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	reports := 0
-	s := openStore(directory(filepath.Join(file, "log")), 1000, func(error) { reports++ })
+	s := openStore(directory{filepath.Join(file, "log"), accessFiles}, 1000, func(error) { reports++ })
 	const n = 200_000
 	for i := range n {
 		s.append([]byte(lines(i%10000, i%10000+1)))
@@ -243,7 +243,7 @@ func TestStoreInMemoryIsBounded(t *testing.T) {
 func TestStoreModel(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		full, dir, now := false, directory(t.TempDir()), time.Unix(0, 0)
+		full, dir, now := false, directory{t.TempDir(), accessFiles}, time.Unix(0, 0)
 		open := func() *store {
 			s := openStore(shaky{dir, &full}, 10*lineSize, func(error) {})
 			s.now = func() time.Time { return now }
@@ -276,7 +276,7 @@ func TestStoreModel(t *testing.T) {
 			if written[at:] != text {
 				t.Fatalf("seed %d: want from %d\n%q\ngot\n%q", seed, at, written[at:], text)
 			}
-			if entries, err := os.ReadDir(string(dir)); err != nil || len(entries) > 2 {
+			if entries, err := os.ReadDir(dir.dir); err != nil || len(entries) > 2 {
 				t.Fatalf("seed %d: %v, %v", seed, entries, err)
 			}
 		}

@@ -31,6 +31,11 @@ func (c *controller) stream(conn *net.UnixConn) {
 		reply(conn, failed(err))
 		return
 	}
+	log := c.logs[r.Log]
+	if log == nil {
+		reply(conn, failed(errors.New("there is no such log")))
+		return
+	}
 	select {
 	case c.readers <- struct{}{}:
 		defer func() { <-c.readers }()
@@ -48,7 +53,7 @@ func (c *controller) stream(conn *net.UnixConn) {
 			_, _ = io.Copy(io.Discard, conn)
 		}()
 	}
-	at, end := c.access.span(r.Since)
+	at, end := log.span(r.Since)
 	if !reply(conn, withData(egress.LogSpan{At: at, End: end})) {
 		return
 	}
@@ -58,7 +63,7 @@ func (c *controller) stream(conn *net.UnixConn) {
 		if !r.Follow {
 			p = piece[:min(int64(len(piece)), end-at)]
 		}
-		n, more, err := c.access.read(p, at)
+		n, more, err := log.read(p, at)
 		if err != nil {
 			return
 		}

@@ -22,7 +22,7 @@ type notes struct {
 }
 
 func (n *notes) add(format string, args ...any) {
-	line, _ := blank([]byte("sidecar: "+fmt.Sprintf(format, args...)), needles(n.held.secrets()))
+	line, _ := blank([]byte("sidecar: "+fmt.Sprintf(format, args...)), n.held.needles())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, _ = n.w.Write(append(line, '\n'))

@@ -6,6 +6,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,11 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/gitgate"
 )
 
-// softMemory is where garbage is collected more eagerly, below the 512 MiB that
-// engines give a sidecar.
+// softMemory is where garbage is collected more eagerly, below what engines give
+// a sidecar: the rest is git's.
 const softMemory = 320 << 20
 
 // defaultMaxConns is what Options mean without MaxConns.
@@ -33,6 +35,8 @@ type Options struct {
 	ControlSocket string
 	// CADir keeps the bottle's certificate authority; only the sidecar mounts it.
 	CADir string
+	// GitDir keeps the git gate's mirrors; "" means CADir/git.
+	GitDir string
 	// Instance, if set, is the only one whose documents are taken; otherwise
 	// the first document settles it.
 	Instance string
@@ -48,6 +52,7 @@ type Options struct {
 
 	// newProxy is replaced in tests.
 	newProxy func(opts Options, log func(entry any)) (Proxy, error)
+	newGate  func(gitgate.Options) (Gate, error)
 	// note writes one line an event.
 	note func(format string, args ...any)
 }
@@ -61,12 +66,21 @@ type Proxy interface {
 	ServePlain(conn *net.UnixConn)
 	// Covers reports whether the policy in force names a host.
 	Covers(host string) bool
-	// Swap puts a document in force from the next request on, whole, or
-	// returns an error and changes nothing. Every token carries its value.
-	Swap(doc egress.Document) error
+	// Prepare judges a document whose tokens all carry their values, and makes
+	// what it needs beside what is in force. One of the two functions is to be
+	// called: commit puts it in force from the next request on, whole, and drop
+	// forgets it. An error changes nothing.
+	Prepare(doc egress.Document) (commit, drop func(), err error)
 	// CertPEM is the authority that a bottle must trust.
 	CertPEM() []byte
 	// Close ends every connection, upstream ones too.
+	Close() error
+}
+
+// Gate is what the sidecar needs of the git gate: see gitgate.Gate.
+type Gate interface {
+	Swap(doc egress.Document) error
+	ServeConn(conn net.Conn)
 	Close() error
 }
 
@@ -88,22 +102,26 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	state := &state{opts: opts, vault: &vault{}}
 	opts.note = (&notes{w: opts.Stderr, held: state.vault, repeat: state.repeat}).add
-	kept := openStore(directory(filepath.Join(opts.CADir, logDirName)), maxLogFile, func(err error) {
-		opts.note("the access log stays in memory, the latest of it only: %v", err)
-	})
-	access := newJournal(kept, state.instance, state.vault.secrets)
+	logs := openLogs(opts)
+	access := newJournal(logs[egress.LogAccess], state.instance, state.vault.secrets)
 	defer access.close()
-	proxy, err := opts.newProxy(opts, access.add)
-	if err != nil {
+	pushes := newJournal(logs[egress.LogGit], state.instance, state.vault.secrets)
+	defer pushes.close()
+	var err error
+	if state.proxy, err = opts.newProxy(opts, access.add); err != nil {
 		return err
 	}
-	defer proxy.Close()
-	state.proxy = proxy
+	defer state.proxy.Close()
 	control, err := listen(opts.ControlSocket, 0o600)
 	if err != nil {
 		return err
 	}
 	defer control.Close()
+	// After that: it clears away what a sidecar left that does not live any more.
+	if state.gate, err = openGate(opts, pushes.add); err != nil {
+		return err
+	}
+	defer state.gate.Close()
 	door, err := listen(opts.DoorSocket, 0o666)
 	if err != nil {
 		return err
@@ -114,7 +132,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 
 	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders, handle: newController(state, kept).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders, handle: newController(state, logs).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -138,6 +156,12 @@ func (o Options) withDefaults() Options {
 	if o.newProxy == nil {
 		o.newProxy = openProxy
 	}
+	if o.newGate == nil {
+		o.newGate = func(g gitgate.Options) (Gate, error) { return gitgate.Open(g) }
+	}
+	if o.GitDir == "" && o.CADir != "" {
+		o.GitDir = filepath.Join(o.CADir, gitDirName)
+	}
 	return o
 }
 
@@ -148,7 +172,7 @@ func apart(opts Options) error {
 		return errors.New("a sidecar needs a door socket, a control socket and a ca directory")
 	}
 	shared := filepath.Dir(filepath.Clean(opts.DoorSocket))
-	private := map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir}
+	private := map[string]string{"control socket": filepath.Dir(opts.ControlSocket), "ca directory": opts.CADir, "git directory": cmp.Or(opts.GitDir, opts.CADir)}
 	if opts.Pipelock != "" {
 		if opts.PipelockDir == "" {
 			return errors.New("pipelock needs a directory")

@@ -20,6 +20,7 @@ const maxStateLine = 8<<10 - 1
 type state struct {
 	opts  Options
 	proxy Proxy
+	gate  Gate
 	vault *vault
 
 	// applying lets one document in at a time. Readers do not wait for it: an
@@ -65,7 +66,14 @@ func (s *state) apply(data []byte) error {
 	for slot, token := range slots {
 		doc.Tokens[slot] = egress.Token{Value: token.value, Digest: token.digest}
 	}
-	if err := s.proxy.Swap(doc); err != nil {
+	// While one takes the other's place, lines of logs may hold values of both.
+	before, both := s.vault.secrets(), maps.Clone(slots)
+	for slot, held := range before {
+		both["before "+slot] = held
+	}
+	s.vault.replace(both)
+	if err := s.swap(doc); err != nil {
+		s.vault.replace(before)
 		if text := err.Error(); !quotes(text, slots) {
 			return fmt.Errorf("document refused: %s", text)
 		}
@@ -76,6 +84,25 @@ func (s *state) apply(data []byte) error {
 	if err := s.say(line); err != nil {
 		return errors.New("policy is in force, but the state line could not be written")
 	}
+	return nil
+}
+
+// swap puts a document in force in the proxy and in the git gate, or in neither.
+func (s *state) swap(doc egress.Document) error {
+	for _, r := range doc.Remotes {
+		if err := r.Fits(doc.Tokens[r.Slot].Value); err != nil {
+			return fmt.Errorf("remote %s: %w", r.Name, err)
+		}
+	}
+	commit, drop, err := s.proxy.Prepare(doc)
+	if err != nil {
+		return err
+	}
+	if err := s.gate.Swap(doc); err != nil {
+		drop()
+		return err
+	}
+	commit()
 	return nil
 }
 

@@ -52,21 +52,23 @@ func untilClosed(conn *net.UnixConn, serve func(net.Conn)) {
 	<-c.closed
 }
 
-func (w wired) Swap(doc egress.Document) error {
+func (w wired) Prepare(doc egress.Document) (commit, drop func(), err error) {
 	policy, err := proxy.NewPolicy(doc) // the vault has resolved what is kept
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	last, err := w.hop.ready(doc)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if last != nil {
 		policy = policy.Through(last.Hop())
 	}
-	w.SetPolicy(policy)
-	w.hop.settle(last)
-	return nil
+	commit = func() {
+		w.SetPolicy(policy)
+		w.hop.settle(last)
+	}
+	return commit, func() { w.hop.drop(last) }, nil
 }
 
 // Close ends what passes, and then what it passes through.

@@ -21,43 +21,48 @@ const (
 	reconnect = 500 * time.Millisecond
 )
 
-// accessLog reads the access log of one bottle, over as many connections as it
-// takes: a sidecar restarts, and cuts off who reads too slowly.
-type accessLog struct {
+// sidecarLog reads a log that one bottle's sidecar keeps, over as many
+// connections as it takes: a sidecar restarts, and cuts off who reads too slowly.
+type sidecarLog struct {
 	a      *app
-	c      *logsCmd
 	id     spec.ID
 	driver backends.Driver
-	style  view.Style
+	agent  string // as it was asked for
+	log    string // as in egress.LogRequest
+	follow bool
+	last   int // only so many of the lines that are there; 0 means all
+	json   bool
+	// text is a line for people; ok is false for one that is not wanted.
+	text func(line []byte) (text string, ok bool)
 
 	at      int64 // up to here lines were taken
 	until   int64 // where the log ended when bb asked first; -1 before
 	replied bool  // on this connection
 	lost    bool  // somebody was told that the sidecar does not answer
 	rest    []byte
-	tail    [][]byte // the latest of the lines before until, with --tail
+	tail    []string // the latest of the lines before until, with --tail
 	shown   int
 	failed  error // of stdout
 }
 
 // run copies the log. Following, it returns when ctx or the bottle ends.
-func (l *accessLog) run(ctx context.Context) error {
+func (l *sidecarLog) run(ctx context.Context) error {
 	for l.until = -1; ; {
 		asked := l.at
 		l.replied, l.rest = false, nil
-		err := l.driver.AccessLog(ctx, l.id, egress.LogRequest{Since: asked, Follow: l.c.Follow}, l)
+		err := l.driver.AccessLog(ctx, l.id, egress.LogRequest{Log: l.log, Since: asked, Follow: l.follow}, l)
 		switch {
 		case l.failed != nil:
 			return l.failed
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && (!l.c.Follow || l.until < 0):
+		case err != nil && (!l.follow || l.until < 0):
 			return err
-		case !l.c.Follow && l.at >= l.until:
+		case !l.follow && l.at >= l.until:
 			return l.caughtUp()
-		case !l.c.Follow && l.at == asked:
+		case !l.follow && l.at == asked:
 			return diag.Errorf("the log of %s was overwritten before it was read", l.id).WithHint("run the same command again")
-		case !l.c.Follow:
+		case !l.follow:
 			continue // cut off
 		}
 		if err := l.wait(ctx); err != nil {
@@ -67,8 +72,8 @@ func (l *accessLog) run(ctx context.Context) error {
 }
 
 // wait passes some time, while the bottle is there at all.
-func (l *accessLog) wait(ctx context.Context) error {
-	if _, _, err := l.a.instance(ctx, l.c.Agent); err != nil {
+func (l *sidecarLog) wait(ctx context.Context) error {
+	if _, _, err := l.a.instance(ctx, l.agent); err != nil {
 		return contextErr(ctx, err)
 	}
 	if !l.lost {
@@ -83,12 +88,12 @@ func (l *accessLog) wait(ctx context.Context) error {
 	}
 }
 
-func (l *accessLog) say(format string, args ...any) {
+func (l *sidecarLog) say(format string, args ...any) {
 	fmt.Fprintf(l.a.stderr, "bb: "+format+"\n", args...)
 }
 
 // Write takes an answer as it comes: a reply, and then lines.
-func (l *accessLog) Write(p []byte) (int, error) {
+func (l *sidecarLog) Write(p []byte) (int, error) {
 	l.rest = append(l.rest, p...)
 	for {
 		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
@@ -115,7 +120,7 @@ func (l *accessLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *accessLog) reply(line []byte) error {
+func (l *sidecarLog) reply(line []byte) error {
 	var reply egress.Reply
 	var span egress.LogSpan
 	if err := json.Unmarshal(line, &reply); err != nil {
@@ -145,28 +150,30 @@ func (l *accessLog) reply(line []byte) error {
 }
 
 // line shows one line, or keeps it where only the last ones are wanted.
-func (l *accessLog) line(line []byte) error {
+func (l *sidecarLog) line(line []byte) error {
 	old := l.at < l.until
 	l.at += int64(len(line)) + 1
 	// A power cut can leave anything where a line was.
-	entry, ok := view.ParseAccess(line)
-	if !ok || l.c.Denied && !entry.Refused() {
+	text, ok := l.text(line)
+	if !ok {
 		return nil
 	}
-	if old && l.c.Tail > 0 {
-		l.tail = append(l.tail, bytes.Clone(line))
-		l.tail = l.tail[max(0, len(l.tail)-l.c.Tail):]
+	if l.json {
+		text = view.EscapeJSON(string(line))
+	}
+	if old && l.last > 0 {
+		l.tail = append(l.tail, text)
+		l.tail = l.tail[max(0, len(l.tail)-l.last):]
 		return nil
 	}
-	return l.show(line, entry)
+	return l.show(text)
 }
 
 // caughtUp shows what was kept, once all that was there at the beginning has
 // been read.
-func (l *accessLog) caughtUp() error {
-	for _, line := range l.tail {
-		entry, _ := view.ParseAccess(line)
-		if err := l.show(line, entry); err != nil {
+func (l *sidecarLog) caughtUp() error {
+	for _, text := range l.tail {
+		if err := l.show(text); err != nil {
 			return err
 		}
 	}
@@ -174,12 +181,8 @@ func (l *accessLog) caughtUp() error {
 	return nil
 }
 
-func (l *accessLog) show(line []byte, entry view.Access) error {
+func (l *sidecarLog) show(text string) error {
 	l.shown++
-	text := view.EscapeJSON(string(line))
-	if !l.c.JSON {
-		text = l.style.Access(entry)
-	}
 	_, l.failed = fmt.Fprintln(l.a.stdout, text)
 	return l.failed
 }

@@ -51,6 +51,7 @@ type sidecarCmd struct {
 		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
 		Follow  bool   `help:"log: go on until standard input ends."`
 		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
+		Log     string `help:"log: git for that of pushes." placeholder:"NAME"`
 	} `cmd:"" help:"Send one command to a running sidecar."`
 	Relay struct{} `cmd:"" help:"Be the way of one image build to a parent proxy."`
 }
@@ -90,7 +91,7 @@ func (a *app) inside(ctx context.Context, command string) error {
 	case "sidecar ctl <command>":
 		o := a.g.Sidecar.Ctl
 		if o.Command == sidecar.CommandLog {
-			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
+			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Log: o.Log, Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
 		}
 		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
 	}

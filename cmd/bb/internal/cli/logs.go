@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 )
 
 type logsCmd struct {
@@ -38,7 +39,14 @@ func (c *logsCmd) Run(ctx context.Context, a *app) error {
 	ctx, release := a.untilSignal(ctx)
 	defer release()
 	if c.Egress {
-		l := &accessLog{a: a, c: c, id: o.ID, driver: d, style: a.style(a.stdout)}
+		style := a.style(a.stdout)
+		l := &sidecarLog{
+			a: a, id: o.ID, driver: d, agent: c.Agent, follow: c.Follow, last: c.Tail, json: c.JSON,
+			text: func(line []byte) (string, bool) {
+				entry, ok := view.ParseAccess(line)
+				return style.Access(entry), ok && (entry.Refused() || !c.Denied)
+			},
+		}
 		err := l.run(ctx)
 		if err == nil && l.shown == 0 {
 			what := "the sidecar of %s has decided about nothing yet"

@@ -61,6 +61,7 @@ type grammar struct {
 	Cp       cpCmd       `cmd:"" help:"Copy files into a bottle or out of it."`
 	Ps       psCmd       `cmd:"" help:"List what runs."`
 	Logs     logsCmd     `cmd:"" help:"Show a bottle's output and its sidecar's."`
+	Git      gitCmd      `cmd:"" help:"What agents pushed."`
 	Validate validateCmd `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
 	List     listCmd     `cmd:"" help:"List agents and bottles, broken ones too."`
 	Init     initCmd     `cmd:"" help:"Write starter manifests; overwrites nothing."`

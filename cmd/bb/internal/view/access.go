@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bot-bottle/bb/egress/gitgate"
 	"github.com/bot-bottle/bb/egress/proxy"
 )
 
@@ -85,7 +86,7 @@ func (st Style) verdict(word string) string {
 	text := fmt.Sprintf("%-8s", Escape(word))
 	color := "31"
 	switch word {
-	case proxy.VerdictAllowed, proxy.VerdictLocal:
+	case proxy.VerdictAllowed, proxy.VerdictLocal, gitgate.Accepted:
 		color = "32"
 	case proxy.VerdictCut, proxy.VerdictRedacted, "dropped":
 		color = "33"
