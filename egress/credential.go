@@ -4,112 +4,115 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"regexp"
 	"strings"
 )
 
-// CredentialKind says what a credential of a remote is.
-type CredentialKind string
+// maxCredential bounds the credential of a remote, in bytes.
+const maxCredential = 64 << 10
 
-// Kinds of credentials.
-const (
-	// CredentialKey is the text of a private key: PEM, many lines.
-	CredentialKey CredentialKind = "key"
-	// CredentialAgent is "ssh-agent TYPE BASE64": a public key whose private one
-	// an ssh-agent of the host has.
-	CredentialAgent CredentialKind = "agent"
-	// CredentialToken is anything else: TOKEN or USER:TOKEN.
-	CredentialToken CredentialKind = "token"
+// agentPrefix begins a credential that is no secret: a public key whose private
+// one an ssh-agent of the host has.
+const agentPrefix = "ssh-agent "
+
+var (
+	keyType  = regexp.MustCompile(`^[a-z0-9][a-z0-9@.-]{0,63}$`)
+	errAgent = errors.New(`the value is not "ssh-agent TYPE BASE64"`)
 )
 
-// Bounds of credentials in bytes.
-const (
-	MaxKey       = 64 << 10
-	maxPublicKey = 16 << 10
-)
-
-const (
-	agentWord = "ssh-agent "
-	pemBegin  = "-----BEGIN "
-	pemEnd    = "-----END "
-)
-
-// KindOf tells the kind of a credential by how it begins.
-func KindOf(value string) CredentialKind {
-	switch {
-	case strings.HasPrefix(value, pemBegin):
-		return CredentialKey
-	case strings.HasPrefix(value, agentWord):
-		return CredentialAgent
-	}
-	return CredentialToken
-}
-
-// CheckCredential judges the form of a remote's credential, of whatever kind;
-// whether a key is one is for who can parse keys. Errors never quote it.
+// CheckCredential judges the value of a slot GIT_CREDENTIAL_<n>: a private key
+// without a passphrase in PEM or OpenSSH's form, "ssh-agent TYPE BASE64", or a
+// token on one line. No error quotes it.
 func CheckCredential(value string) error {
-	switch KindOf(value) {
-	case CredentialKey:
-		return checkKey(value)
-	case CredentialAgent:
-		_, _, err := ParseAgent(value)
+	switch {
+	case len(value) > maxCredential:
+		return errors.New("the value is larger than 64 KiB")
+	case isAgentKey(value):
+		return checkPublicKey(strings.TrimPrefix(value, agentPrefix), errAgent)
+	case isPrivateKey(value):
+		_, err := readKey(value)
 		return err
 	}
 	return CheckToken(value)
 }
 
-// AgentCredential is the credential of a public key that an ssh-agent has:
-// blob is its wire form (RFC 4253, 6.6).
-func AgentCredential(keyType string, blob []byte) string {
-	return agentWord + keyType + " " + base64.StdEncoding.EncodeToString(blob)
+// CheckSlot judges a value by the slot that it is for.
+func CheckSlot(slot, value string) error {
+	if strings.HasPrefix(slot, SlotGit) {
+		return CheckCredential(value)
+	}
+	return CheckToken(value)
 }
 
-// ParseAgent takes "ssh-agent TYPE BASE64" apart.
-func ParseAgent(value string) (keyType string, blob []byte, err error) {
-	rest, ok := strings.CutPrefix(value, agentWord)
-	if !ok || len(value) > maxPublicKey {
-		return "", nil, errors.New("the value names no key of an ssh-agent")
-	}
-	keyType, text, _ := strings.Cut(rest, " ")
-	blob, err = base64.StdEncoding.Strict().DecodeString(text)
-	// The decoder passes over line breaks.
-	if err != nil || strings.ContainsAny(text, "\r\n") || len(blob) < 4 {
-		return "", nil, errors.New("the value names a key of an ssh-agent that is not whole")
-	}
-	n := binary.BigEndian.Uint32(blob)
-	if n == 0 || uint64(n) > uint64(len(blob)-4) || string(blob[4:4+n]) != keyType || !plainWord(keyType) {
-		return "", nil, errors.New("the value names a key of an ssh-agent as another type than it is")
-	}
-	return keyType, blob, nil
-}
-
-func plainWord(s string) bool {
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.@") == "" && s != ""
-}
-
-// checkKey wants exactly one PEM block of a private key and nothing around it,
-// in lines of plain text.
-func checkKey(value string) error {
-	if len(value) > MaxKey {
-		return fmt.Errorf("the key is larger than %d KiB", MaxKey>>10)
-	}
-	for i := 0; i < len(value); i++ {
-		if c := value[i]; (c < 0x20 || c > 0x7e) && c != '\n' && c != '\r' {
-			return errors.New("the key has a byte that is no plain text")
-		}
-	}
-	first, rest, _ := strings.Cut(value, "\n")
-	first = strings.TrimSuffix(first, "\r")
-	label, ok := strings.CutSuffix(strings.TrimPrefix(first, pemBegin), "-----")
-	if !ok || label != "PRIVATE KEY" && !strings.HasSuffix(label, " PRIVATE KEY") {
-		return errors.New("the value is no private key")
-	}
-	body, after, ok := strings.Cut(rest, pemEnd+label+"-----")
+// Needles are what of a slot's value is looked for in what an agent sends and
+// in what the sidecar says.
+//
+// Of a token it is the value. Of a private key it is the base64 of its private
+// numbers, line by line: what else a key file holds is the same in everybody's
+// (its first lines) or public (the public half stands in it too, and an agent
+// may well send that). A line is found however the lines are joined. Of a
+// public key it is nothing.
+func Needles(slot, value string) []string {
 	switch {
-	case !ok || strings.TrimSpace(body) == "":
-		return errors.New("the key is not whole")
-	case strings.TrimSpace(after) != "" || strings.Contains(body, pemBegin) || strings.Contains(body, pemEnd):
-		return errors.New("there is more than one key")
+	case value == "":
+		return nil
+	case !strings.HasPrefix(slot, SlotGit):
+		return []string{value}
+	case isAgentKey(value):
+		return nil
+	case isPrivateKey(value):
+		k, err := readKey(value)
+		if err != nil {
+			return []string{value}
+		}
+		return k.needles()
+	}
+	return []string{value}
+}
+
+// Fits tells whether a value can be the credential of a remote.
+func (r Remote) Fits(value string) error {
+	ssh := strings.HasPrefix(r.Upstream, "ssh://")
+	key := isPrivateKey(value) || isAgentKey(value)
+	switch {
+	case ssh && !key:
+		return errors.New("an ssh upstream needs a private key, or one of the ssh-agent")
+	case !ssh && key:
+		return errors.New("an https upstream needs a token, not a key")
 	}
 	return nil
+}
+
+func isAgentKey(value string) bool { return strings.HasPrefix(value, agentPrefix) }
+
+func isPrivateKey(value string) bool {
+	return strings.HasPrefix(strings.TrimLeft(value, " \t\r\n"), "-----BEGIN ")
+}
+
+// checkPublicKey judges "TYPE BASE64": a blob that begins with its own type.
+func checkPublicKey(s string, malformed error) error {
+	kind, body, ok := strings.Cut(s, " ")
+	if !ok || !keyType.MatchString(kind) {
+		return malformed
+	}
+	blob, err := base64.StdEncoding.Strict().DecodeString(body)
+	if err != nil || strings.ContainsAny(body, "\r\n") {
+		return malformed
+	}
+	if inner, _, ok := cutString(blob); !ok || string(inner) != kind {
+		return malformed
+	}
+	return nil
+}
+
+// cutString takes one string of the ssh protocol (RFC 4251, section 5) off b.
+func cutString(b []byte) (s, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if b = b[4:]; n > uint64(len(b)) {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], true
 }

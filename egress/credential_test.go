@@ -2,119 +2,160 @@ package egress
 
 import (
 	"encoding/base64"
-	"encoding/binary"
-	"errors"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-func publicBlob(keyType string) []byte {
-	return append(append(binary.BigEndian.AppendUint32(nil, uint32(len(keyType))), keyType...), make([]byte, 36)...)
+// keygen makes a key with OpenSSH's own program and returns both halves.
+func keygen(t testing.TB, args ...string) (private, public string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	args = append([]string{"-q", "-C", "a comment", "-f", file}, args...)
+	if out, err := exec.Command("ssh-keygen", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen (package openssh-client): %v\n%s", err, out)
+	}
+	for path, to := range map[string]*string{file: &private, file + ".pub": &public} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*to = string(b)
+	}
+	return private, public
 }
 
-func pemOf(label, body string) string {
-	return "-----BEGIN " + label + "-----\n" + body + "\n-----END " + label + "-----\n"
-}
+const slot0 = SlotGit + "0"
 
-func TestCheckCredential(t *testing.T) {
-	blob := publicBlob("ssh-ed25519")
-	agent := AgentCredential("ssh-ed25519", blob)
-	key := pemOf("OPENSSH PRIVATE KEY", "b3BlbnNzaC1rZXktdjEA")
-	for name, c := range map[string]struct {
-		value string
-		kind  CredentialKind
-		err   string
-	}{
-		"key":                  {key, CredentialKey, ""},
-		"key of another form":  {pemOf("PRIVATE KEY", "AAAA"), CredentialKey, ""},
-		"key with a header":    {pemOf("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\n\nAAAA"), CredentialKey, ""},
-		"key with CRLF":        {strings.ReplaceAll(key, "\n", "\r\n"), CredentialKey, ""},
-		"key, no line feed":    {strings.TrimSpace(key), CredentialKey, ""},
-		"agent":                {agent, CredentialAgent, ""},
-		"token":                {"0123456789ab", CredentialToken, ""},
-		"login":                {"user:0123456789ab", CredentialToken, ""},
-		"short token":          {"0123", CredentialToken, "the value is shorter than 12 bytes"},
-		"token of two lines":   {"0123456789ab\nx", CredentialToken, "the value has a line break or another control byte"},
-		"public PEM":           {pemOf("PUBLIC KEY", "AAAA"), CredentialKey, "the value is no private key"},
-		"certificate":          {pemOf("CERTIFICATE", "AAAA"), CredentialKey, "the value is no private key"},
-		"label runs on":        {"-----BEGIN PRIVATE KEY----- x\nAAAA\n-----END PRIVATE KEY-----", CredentialKey, "the value is no private key"},
-		"no end":               {"-----BEGIN PRIVATE KEY-----\nAAAA\n", CredentialKey, "the key is not whole"},
-		"other end":            {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", CredentialKey, "the key is not whole"},
-		"no body":              {pemOf("PRIVATE KEY", ""), CredentialKey, "the key is not whole"},
-		"two keys":             {key + key, CredentialKey, "there is more than one key"},
-		"block in a block":     {pemOf("PRIVATE KEY", "-----BEGIN X-----"), CredentialKey, "there is more than one key"},
-		"key with NUL":         {pemOf("PRIVATE KEY", "AA\x00AA"), CredentialKey, "the key has a byte that is no plain text"},
-		"key with tab":         {pemOf("PRIVATE KEY", "AA\tAA"), CredentialKey, "the key has a byte that is no plain text"},
-		"large key":            {pemOf("PRIVATE KEY", strings.Repeat("A", MaxKey)), CredentialKey, "the key is larger than 64 KiB"},
-		"agent, other type":    {strings.Replace(agent, "ed25519", "ed448", 1), CredentialAgent, "the value names a key of an ssh-agent as another type than it is"},
-		"agent, two lines":     {agent + "\n", CredentialAgent, "the value names a key of an ssh-agent that is not whole"},
-		"agent, comment":       {agent + " me@here", CredentialAgent, "the value names a key of an ssh-agent that is not whole"},
-		"agent, no blob":       {"ssh-agent ssh-ed25519", CredentialAgent, "the value names a key of an ssh-agent that is not whole"},
-		"agent, no type":       {"ssh-agent  " + base64.StdEncoding.EncodeToString([]byte{0, 0, 0, 0}), CredentialAgent, "the value names a key of an ssh-agent as another type than it is"},
-		"agent, length beyond": {AgentCredential("ssh", []byte{255, 255, 255, 255, 's', 's', 'h'}), CredentialAgent, "the value names a key of an ssh-agent as another type than it is"},
-		"agent, odd type":      {AgentCredential("a,b", publicBlob("a,b")), CredentialAgent, "the value names a key of an ssh-agent as another type than it is"},
+func TestNeedlesOfKeys(t *testing.T) {
+	for name, args := range map[string][]string{
+		"ed25519":        {"-t", "ed25519"},
+		"rsa openssh":    {"-t", "rsa", "-b", "2048"},
+		"rsa pkcs1":      {"-t", "rsa", "-b", "2048", "-m", "PEM"},
+		"rsa pkcs8":      {"-t", "rsa", "-b", "3072", "-m", "PKCS8"},
+		"ecdsa openssh":  {"-t", "ecdsa", "-b", "256"},
+		"ecdsa sec1":     {"-t", "ecdsa", "-b", "384", "-m", "PEM"},
+		"ecdsa p521":     {"-t", "ecdsa", "-b", "521"},
+		"ecdsa pkcs8":    {"-t", "ecdsa", "-b", "256", "-m", "PKCS8"},
+		"ed25519 a host": {"-t", "ed25519", "-C", strings.Repeat("long comment ", 9)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := KindOf(c.value); got != c.kind {
-				t.Errorf("kind %s, want %s", got, c.kind)
+			private, public := keygen(t, append(args, "-N", "")...)
+			other, _ := keygen(t, append(args, "-N", "")...)
+			for _, value := range []string{private, strings.ReplaceAll(private, "\n", "\r\n"), "\n" + private + "\n\n", strings.TrimSpace(private)} {
+				if err := CheckCredential(value); err != nil {
+					t.Errorf("refused: %v", err)
+				}
 			}
-			got := ""
-			if err := CheckCredential(c.value); err != nil {
-				got = err.Error()
+			needles := Needles(slot0, private)
+			block, _ := pem.Decode([]byte(private))
+			bits := 0
+			for _, n := range needles {
+				bits += 6 * len(n)
+				if len(n) < minPiece || !strings.Contains(private, n) {
+					t.Errorf("%q is no part of a line", n)
+				}
+				if strings.Contains(other, n) {
+					t.Errorf("%q stands in another key too", n)
+				}
+				// Alone it decides whole bytes, which are in no public half.
+				for from := range 4 {
+					if len(n) < from+4 {
+						continue
+					}
+					piece := n[from:]
+					b, err := base64.RawStdEncoding.DecodeString(piece[:len(piece)/4*4])
+					if err != nil {
+						t.Fatal(err)
+					}
+					blob, err := base64.StdEncoding.DecodeString(strings.Fields(public)[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if strings.Contains(string(blob), string(b)) {
+						t.Errorf("%q is public", n)
+					}
+				}
 			}
-			if got != c.err {
-				t.Errorf("error %q, want %q", got, c.err)
+			if bits < 200 || bits > 8*len(block.Bytes) {
+				t.Errorf("%d bits of %d are looked for", bits, 8*len(block.Bytes))
 			}
 		})
 	}
 }
 
-func TestResolveKeys(t *testing.T) {
-	key := pemOf("OPENSSH PRIVATE KEY", "AAAA")
-	values := map[string]string{
-		"key:~/good": key, "key:~/agent": AgentCredential("ssh-ed25519", publicBlob("ssh-ed25519")),
-		"key:~/token": "0123456789ab", "key:~/empty": "", "KEY_IN_VARIABLE": key,
-	}
-	lookup := func(ref string) (string, error) {
-		if ref == "key:~/gone" {
-			return "", errors.New("no such file")
-		}
-		return values[ref], nil
-	}
-	for ref, want := range map[string]string{
-		"key:~/good": "", "key:~/agent": "",
-		"key:~/token":     "key ~/token: the value is no private key",
-		"key:~/empty":     "key ~/empty is empty",
-		"key:~/gone":      "key ~/gone: no such file",
-		"KEY_IN_VARIABLE": "token KEY_IN_VARIABLE: the value has a line break or another control byte",
+func TestCheckCredential(t *testing.T) {
+	plain, public := keygen(t, "-t", "ed25519", "-N", "")
+	locked, _ := keygen(t, "-t", "ed25519", "-N", "a passphrase")
+	locked8, _ := keygen(t, "-t", "rsa", "-m", "PKCS8", "-N", "a passphrase")
+	locked1, _ := keygen(t, "-t", "rsa", "-m", "PEM", "-N", "a passphrase")
+	half := strings.Join(strings.Fields(public)[:2], " ")
+	lines := strings.Split(plain, "\n")
+	swapped := slices.Clone(lines)
+	swapped[1], swapped[2] = swapped[2], swapped[1]
+	for name, tt := range map[string]struct{ value, want string }{
+		"key":               {plain, ""},
+		"token":             {"ghp_0123456789", ""},
+		"user and token":    {"me:ghp_0123456789", ""},
+		"agent":             {"ssh-agent " + half, ""},
+		"short token":       {"0123456789", "shorter than 12"},
+		"token of lines":    {"0123456789\nabcdefghi", "line break"},
+		"agent, comment":    {"ssh-agent " + half + " me@host", "ssh-agent TYPE BASE64"},
+		"agent, two lines":  {"ssh-agent " + half + "\n", "ssh-agent TYPE BASE64"},
+		"agent, other type": {"ssh-agent ssh-rsa " + strings.Fields(public)[1], "ssh-agent TYPE BASE64"},
+		"agent, option":     {"ssh-agent -oProxyCommand=x AAAA", "ssh-agent TYPE BASE64"},
+		"passphrase":        {locked, "has a passphrase"},
+		"passphrase, pkcs8": {locked8, "has a passphrase"},
+		"passphrase, pem":   {locked1, "has a passphrase"},
+		"two keys":          {plain + plain, "not one private key"},
+		"text behind":       {plain + "more", "not one private key"},
+		"torn":              {plain[:len(plain)/2], "not one private key"},
+		"lines swapped":     {strings.Join(swapped, "\n"), "not one private key"},
+		"certificate":       {strings.ReplaceAll(plain, "OPENSSH PRIVATE KEY", "CERTIFICATE"), "a kind that is not supported"},
+		"too large":         {"-----BEGIN X-----\n" + strings.Repeat("A", 64<<10), "larger than 64 KiB"},
+		"nothing":           {"", "shorter than 12"},
 	} {
-		got, err := ResolveTokens([]SlotRef{{SlotGit + "0", ref}}, lookup)
-		if text := ""; err != nil {
-			if text = err.Error(); text != want {
-				t.Errorf("%s: %q, want %q", ref, text, want)
-			}
-		} else if want != "" || got[SlotGit+"0"] != values[ref] {
-			t.Errorf("%s: %q, want error %q", ref, got, want)
+		err := CheckCredential(tt.value)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+	for slot, value := range map[string]string{slot0: "ghp_0123456789", "EGRESS_TOKEN_0": plain} {
+		if got := Needles(slot, value); len(got) != 1 || got[0] != value {
+			t.Errorf("%s: needles %q", slot, got)
+		}
+	}
+	if got := Needles(slot0, "ssh-agent "+half); got != nil {
+		t.Errorf("a public key is looked for: %q", got)
+	}
+	if CheckSlot("EGRESS_TOKEN_0", plain) == nil {
+		t.Error("a header may be a private key")
 	}
 }
 
-func FuzzCheckCredential(f *testing.F) {
-	f.Add(AgentCredential("ssh-ed25519", publicBlob("ssh-ed25519")))
-	f.Add(pemOf("OPENSSH PRIVATE KEY", "AAAA"))
-	f.Add("0123456789ab")
+// What a key file says must never end the sidecar, and what is looked for in it
+// must stand in it.
+func FuzzCredential(f *testing.F) {
+	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
+		for _, form := range []string{"RFC4716", "PKCS8", "PEM"} {
+			private, public := keygen(f, "-t", kind, "-m", form, "-N", "")
+			f.Add(private)
+			f.Add("ssh-agent " + public)
+		}
+	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if CheckCredential(value) != nil {
-			return
-		}
-		if KindOf(value) != CredentialKey && strings.ContainsAny(value, "\r\n\x00") {
-			t.Error("a line break passed")
-		}
-		if KindOf(value) == CredentialAgent {
-			keyType, blob, err := ParseAgent(value)
-			if err != nil || AgentCredential(keyType, blob) != value {
-				t.Errorf("%q does not come back: %v", value, err)
+		err := CheckCredential(value)
+		for _, n := range Needles(slot0, value) {
+			if !strings.Contains(value, n) || err == nil && len(n) < MinSecret {
+				t.Errorf("needle %q of %q", n, value)
 			}
+		}
+		if err != nil && len(value) >= MinSecret && strings.Contains(err.Error(), value) {
+			t.Errorf("quoted: %v", err)
 		}
 	})
 }

@@ -89,14 +89,6 @@ func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map
 	return values, nil
 }
 
-// checkKeyValue judges the value of a "key:" reference: never a bare token.
-func checkKeyValue(value string) error {
-	if KindOf(value) == CredentialToken {
-		return errors.New("the value is no private key")
-	}
-	return CheckCredential(value)
-}
-
 // CheckToken refuses a value that would end a header early (attack D6): CR,
 // LF, NUL and other control bytes; and one that is too short to be found
 // (ErrShort). Of a "USER:PASSWORD" the whole counts; its password is looked for

@@ -33,9 +33,6 @@ func Key(ctx context.Context, path string) (string, error) {
 	if egress.KindOf(text) != egress.CredentialKey {
 		return "", diag.Errorf("it holds no private key").WithHint("name a private key, as ssh-keygen writes it")
 	}
-	if err := egress.CheckCredential(text); err != nil {
-		return "", diag.Errorf("%v", err).WithHint("name a private key alone in its file, as ssh-keygen writes it")
-	}
 	public, locked, err := publicHalf(path, text)
 	if err != nil {
 		return "", err
@@ -47,6 +44,9 @@ func Key(ctx context.Context, path string) (string, error) {
 	}
 	touch := public != nil && strings.HasPrefix(public.Type(), "sk-")
 	if !locked && !touch {
+		if egress.CheckCredential(text) != nil { // the sidecar would not take it
+			return "", notReadable(path)
+		}
 		return text, nil
 	}
 	agent, err := agentHas(ctx, public)
@@ -142,9 +142,12 @@ func publicInstead(path string) error {
 // publicHalf returns the public half of a key, and whether it takes a
 // passphrase to use it; nil means that nothing in the clear says what it is.
 func publicHalf(path, text string) (public ssh.PublicKey, locked bool, err error) {
-	block, _ := pem.Decode([]byte(text))
+	block, rest := pem.Decode([]byte(text))
 	if block == nil {
 		return nil, false, notReadable(path)
+	}
+	if len(strings.TrimSpace(string(rest))) > 0 {
+		return nil, false, diag.Errorf("there is more in it than one key").WithHint("name a file with the private key alone")
 	}
 	if public, err := clearHalf(block); err == nil && public != nil {
 		if strings.HasPrefix(public.Type(), "sk-") || public.Type() == dsa {

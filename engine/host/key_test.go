@@ -218,7 +218,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		"short token":  {write("token", "0123"), "it holds no private key", "name a private key"},
 		"agent's word": {write("word", egress.AgentCredential("ssh-ed25519", publicOf(t, sound).Marshal())), "it is the public key", "name the private key beside it"},
 		"empty":        {write("empty", ""), "it holds no private key", "name a private key"},
-		"two keys":     {write("two", string(text)+string(text)), "more than one key", "name a private key"},
+		"two keys":     {write("two", string(text)+string(text)), "more in it than one key", "the private key alone"},
 		"large":        {write("large", strings.Repeat("x", egress.MaxKey+1)), "larger than 64 KiB", "name a private key"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, c.path, c.text, c.hint) })
