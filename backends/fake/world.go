@@ -43,6 +43,8 @@ type Container struct {
 	Document *egress.Document  `json:"document,omitempty"`
 	// Access are lines of a sidecar's access log. Tests write it.
 	Access []json.RawMessage `json:"access,omitempty"`
+	// Control is the control socket of a real sidecar. Tests write it.
+	Control string `json:"control,omitempty"`
 	// Workspace is what of the host an agent got: "copy DIR at PATH". Root is a
 	// directory that stands for the bottle's files: bb cp works on it.
 	Workspace string `json:"workspace,omitempty"`
