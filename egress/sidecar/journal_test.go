@@ -16,9 +16,9 @@ import (
 
 func TestLinesAreScrubbed(t *testing.T) {
 	slots := map[string]secret{
-		"EGRESS_TOKEN_0": {secretValue, "d0"},
-		"EGRESS_TOKEN_1": {"short", "d1"},
-		"EGRESS_TOKEN_2": {`","path":"`, "d2"},
+		"EGRESS_TOKEN_0": {"EGRESS_TOKEN_0", secretValue, "d0"},
+		"EGRESS_TOKEN_1": {"EGRESS_TOKEN_1", "short", "d1"},
+		"EGRESS_TOKEN_2": {"EGRESS_TOKEN_2", `","path":"`, "d2"},
 	}
 	j := &journal{}
 	for name, tt := range map[string]struct {
@@ -40,7 +40,7 @@ func TestLinesAreScrubbed(t *testing.T) {
 			proxy.Entry{Host: "a", Path: "b"}, slots, "",
 		},
 		"structure":   {json.RawMessage(`{"a":"b","path":"c"}`), slots, `{"a":"b[redacted]c"}`},
-		"torn apart":  {json.RawMessage(`{"b":{"d":1},"path":"c"}`), map[string]secret{"EGRESS_TOKEN_0": {`1},"path"`, ""}}, `{"error":"entry holds a value of the vault"}`},
+		"torn apart":  {json.RawMessage(`{"b":{"d":1},"path":"c"}`), map[string]secret{"EGRESS_TOKEN_0": {"EGRESS_TOKEN_0", `1},"path"`, ""}}, `{"error":"entry holds a value of the vault"}`},
 		"no encoding": {func() {}, slots, `{"error":"entry cannot be encoded"}`},
 		"too large":   {strings.Repeat("y", maxEntry), slots, `{"dropped_entry_bytes":16386}`},
 	} {

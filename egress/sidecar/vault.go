@@ -20,13 +20,14 @@ import (
 const minSecret = 8
 
 var (
-	slotName    = regexp.MustCompile(`^EGRESS_TOKEN_[0-9]{1,4}$`)
+	slotName    = regexp.MustCompile(`^(EGRESS_TOKEN|GIT_CREDENTIAL)_[0-9]{1,4}$`)
 	escapedByte = regexp.MustCompile(`%[0-9A-F]{2}`)
 	digestForm  = regexp.MustCompile(`^[0-9A-Za-z:+/=_.-]{1,128}$`)
 )
 
-// secret is one token value with the digest by which the host knows it.
-type secret struct{ value, digest string }
+// secret is one token value with the digest by which the host knows it, in the
+// slot that says what it may be.
+type secret struct{ slot, value, digest string }
 
 // vault holds the token values of the document in force, in memory only.
 type vault struct {
@@ -60,9 +61,9 @@ func (v *vault) resolve(tokens map[string]egress.Token) (map[string]secret, erro
 	slots := make(map[string]secret, len(tokens))
 	for slot, token := range tokens {
 		if !slotName.MatchString(slot) {
-			return nil, errors.New("a token slot is not named EGRESS_TOKEN_<n>")
+			return nil, errors.New("a token slot is not named EGRESS_TOKEN_<n> or GIT_CREDENTIAL_<n>")
 		}
-		s, err := resolveOne(token, held)
+		s, err := resolveOne(slot, token, held)
 		if err != nil {
 			return nil, fmt.Errorf("token %s: %w", slot, err)
 		}
@@ -71,7 +72,7 @@ func (v *vault) resolve(tokens map[string]egress.Token) (map[string]secret, erro
 	return slots, nil
 }
 
-func resolveOne(token egress.Token, held map[string]string) (secret, error) {
+func resolveOne(slot string, token egress.Token, held map[string]string) (secret, error) {
 	for _, digest := range []string{token.Digest, token.Keep} {
 		if digest != "" && !digestForm.MatchString(digest) {
 			return secret{}, errors.New("malformed digest")
@@ -83,7 +84,7 @@ func resolveOne(token egress.Token, held map[string]string) (secret, error) {
 	case token.Value != "" && token.Value == token.Digest:
 		return secret{}, errors.New("the value is given as its own digest")
 	case token.Value != "":
-		return secret{token.Value, token.Digest}, egress.CheckToken(token.Value)
+		return secret{slot, token.Value, token.Digest}, egress.CheckSlot(slot, token.Value)
 	case token.Keep == "":
 		return secret{}, errors.New("empty value")
 	case token.Digest != "" && token.Digest != token.Keep:
@@ -93,14 +94,14 @@ func resolveOne(token egress.Token, held map[string]string) (secret, error) {
 	if !ok {
 		return secret{}, errors.New("the value to keep is not held")
 	}
-	return secret{value, token.Keep}, nil
+	return secret{slot, value, token.Keep}, egress.CheckSlot(slot, value)
 }
 
-// forms returns how a value may stand in text, JSON or a URL.
-func (s secret) forms() [][]byte {
-	texts := []string{s.value}
+// formsOf returns how a value may stand in text, JSON or a URL.
+func formsOf(value string) [][]byte {
+	texts := []string{value}
 	for _, escape := range []func(string) string{url.PathEscape, url.QueryEscape} {
-		upper := escape(s.value)
+		upper := escape(value)
 		texts = append(texts, upper, escapedByte.ReplaceAllStringFunc(upper, strings.ToLower))
 	}
 	var forms [][]byte
@@ -117,8 +118,10 @@ func (s secret) forms() [][]byte {
 // needles are the forms of all values that are looked for.
 func needles(slots map[string]secret) (forms [][]byte) {
 	for _, s := range slots {
-		if len(s.value) >= minSecret {
-			forms = append(forms, s.forms()...)
+		for _, needle := range egress.Needles(s.slot, s.value) {
+			if len(needle) >= minSecret {
+				forms = append(forms, formsOf(needle)...)
+			}
 		}
 	}
 	return forms
@@ -133,9 +136,11 @@ func leaks(text []byte, slots map[string]secret) bool {
 // text is worth less than the value.
 func quotes(text string, slots map[string]secret) bool {
 	for _, s := range slots {
-		quoted := strconv.Quote(s.value)
-		if strings.Contains(text, s.value) || strings.Contains(text, quoted[1:len(quoted)-1]) {
-			return true
+		for _, needle := range egress.Needles(s.slot, s.value) {
+			quoted := strconv.Quote(needle)
+			if strings.Contains(text, needle) || strings.Contains(text, quoted[1:len(quoted)-1]) {
+				return true
+			}
 		}
 	}
 	return false
