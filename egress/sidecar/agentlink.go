@@ -104,9 +104,18 @@ func (l *agentLink) exchange(question []byte) ([]byte, error) {
 	}
 }
 
-// session answers one client, message by message.
+// session answers one client, message by message, as long as the stream lives.
 func (l *agentLink) session(conn io.ReadWriteCloser) {
+	done := make(chan struct{})
+	defer close(done)
 	defer conn.Close()
+	go func() {
+		select {
+		case <-l.gone:
+			_ = conn.Close()
+		case <-done:
+		}
+	}()
 	for {
 		question, err := readMessage(conn)
 		if err != nil {
