@@ -67,6 +67,11 @@ type Driver interface {
 	// error) or the sidecar does. It never holds the log in memory.
 	AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest, w io.Writer) error
 
+	// ControlStream opens a command of the sidecar's control socket that is a
+	// conversation ("agent"), and carries stdin to it and what it says to stdout.
+	// It returns when the sidecar or stdin ends, or ctx does (with its error).
+	ControlStream(ctx context.Context, id spec.ID, command string, stdin io.Reader, stdout io.Writer) error
+
 	// Sessions counts the commands that run in the agent for somebody: attach,
 	// exec, run. An agent that is not there or does not run has none.
 	Sessions(ctx context.Context, id spec.ID) (int, error)

@@ -76,6 +76,9 @@ type StateLine struct {
 	// Rules is the digest of what is enforced: Live is only repeated, this is
 	// the sidecar's own word.
 	Rules string `json:"rules,omitempty"`
+	// Agent says whether the host's ssh-agent can be asked: AgentConnected, or
+	// AgentGone; "" where no credential lies with it.
+	Agent string `json:"agent,omitempty"`
 }
 
 // Rules are what a sidecar enforces.

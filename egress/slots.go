@@ -59,21 +59,26 @@ func ResolveTokens(refs []SlotRef, lookup func(ref string) (string, error)) (map
 	values := make(map[string]string, len(refs))
 	var errs []error
 	for _, r := range refs {
-		name := strings.TrimPrefix(ParseRef(r.Ref).String(), "$")
+		of := ParseRef(r.Ref)
+		name := "token " + strings.TrimPrefix(of.String(), "$")
+		check := CheckToken
+		if of.Key != "" {
+			name, check = of.String(), checkKeyValue
+		}
 		value, err := lookup(r.Ref)
 		switch {
 		case errors.Is(err, ErrUnset):
-			errs = append(errs, fmt.Errorf("token %s %w", name, ErrUnset))
+			errs = append(errs, fmt.Errorf("%s %w", name, ErrUnset))
 		case err != nil:
-			errs = append(errs, fmt.Errorf("token %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		case value == "":
-			errs = append(errs, fmt.Errorf("token %s is empty", name))
+			errs = append(errs, fmt.Errorf("%s is empty", name))
 		default:
-			switch err := CheckToken(value); {
+			switch err := check(value); {
 			case errors.Is(err, ErrShort):
-				errs = append(errs, fmt.Errorf("token %s %w", name, ErrShort))
+				errs = append(errs, fmt.Errorf("%s %w", name, ErrShort))
 			case err != nil:
-				errs = append(errs, fmt.Errorf("token %s: %w", name, err))
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			}
 		}
 		values[r.Slot] = value

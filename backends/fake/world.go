@@ -44,6 +44,8 @@ type Container struct {
 	// Access and Pushes are lines of a sidecar's logs. Tests write them.
 	Access []json.RawMessage `json:"access,omitempty"`
 	Pushes []json.RawMessage `json:"pushes,omitempty"`
+	// Control is the control socket of a real sidecar. Tests write it.
+	Control string `json:"control,omitempty"`
 	// Workspace is what of the host an agent got: "copy DIR at PATH". Root is a
 	// directory that stands for the bottle's files: bb cp works on it.
 	Workspace string `json:"workspace,omitempty"`

@@ -24,7 +24,7 @@ const (
 )
 
 // controller answers one command a connection with one reply line; after that
-// of log come the lines.
+// of log come the lines, after that of agent its protocol.
 type controller struct {
 	state   *state
 	logs    map[string]*store // by egress.LogRequest.Log
@@ -44,8 +44,12 @@ func (c *controller) serve(conn *net.UnixConn) {
 		reply(conn, failed(errors.New("no command")))
 		return
 	}
-	if command == CommandLog {
+	switch command {
+	case CommandLog:
 		c.stream(conn)
+		return
+	case CommandAgent:
+		c.lend(conn)
 		return
 	}
 	reply(conn, c.answer(command, conn))

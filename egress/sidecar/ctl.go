@@ -26,7 +26,7 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 		return err
 	}
 	if !slices.Contains([]string{CommandApply, CommandGet, CommandCA}, command) {
-		return fmt.Errorf("unknown control command %q (apply, get, ca or log)", command)
+		return fmt.Errorf("unknown control command %q (apply, get, ca, log or agent)", command)
 	}
 	var payload []byte
 	if command == CommandApply {

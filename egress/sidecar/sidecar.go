@@ -132,7 +132,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 
 	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders, handle: newController(state, logs).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays, handle: newController(state, logs).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -22,6 +22,9 @@ type state struct {
 	proxy Proxy
 	gate  Gate
 	vault *vault
+	agent hostAgent
+	// rules is the digest of the document in force; who applies has it.
+	rules string
 
 	// applying lets one document in at a time. Readers do not wait for it: an
 	// engine that does not read our output must not stop the door.
@@ -55,7 +58,8 @@ func (s *state) apply(data []byte) error {
 		return err
 	}
 	shown := redact(doc, slots)
-	line, err := s.configuredLine(shown, doc.Rules().Digest())
+	rules := doc.Rules().Digest()
+	line, err := s.configuredLine(shown, rules, s.agent.word(slots))
 	if err != nil {
 		return err
 	}
@@ -81,6 +85,7 @@ func (s *state) apply(data []byte) error {
 	}
 	s.vault.replace(slots)
 	s.live.Store(shown)
+	s.rules = rules
 	if err := s.say(line); err != nil {
 		return errors.New("policy is in force, but the state line could not be written")
 	}
@@ -114,13 +119,13 @@ func (s *state) instance() string {
 	return s.opts.Instance
 }
 
-func (s *state) configuredLine(doc *egress.Document, rules string) ([]byte, error) {
+func (s *state) configuredLine(doc *egress.Document, rules, agent string) ([]byte, error) {
 	digests := make(map[string]string, len(doc.Tokens))
 	for slot, token := range doc.Tokens {
 		digests[slot] = token.Digest
 	}
 	return encodeLine(egress.StateLine{
-		State: egress.StateConfigured, Build: s.opts.Build, Live: doc.Live, Tokens: digests, Rules: rules,
+		State: egress.StateConfigured, Build: s.opts.Build, Live: doc.Live, Tokens: digests, Rules: rules, Agent: agent,
 	})
 }
 

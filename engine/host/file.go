@@ -27,8 +27,7 @@ func File(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Neither a pipe's writer is waited for nor a terminal taken.
-	f, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := openFile(real)
 	if errors.Is(err, syscall.ELOOP) {
 		return "", diag.Errorf("it is a symbolic link").WithHint("name the file itself")
 	}
@@ -53,19 +52,33 @@ func File(path string) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), nil
 }
 
+// openFile opens the file itself, not what a link names. Neither a pipe's writer
+// is waited for nor a terminal taken.
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+}
+
 // private judges an open file for a user.
 func private(info fs.FileInfo, path string, uid int) error {
+	if err := owned(info, uid, "name a file that holds the token alone"); err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&^0o600 != 0 {
+		return diag.Errorf("its mode is %04o, more than its owner's to read and write", mode).WithHint("chmod 600 %s", path)
+	}
+	return nil
+}
+
+// owned wants a regular file of a user, or of root.
+func owned(info fs.FileInfo, uid int, instead string) error {
 	if info.IsDir() {
 		return diag.Errorf("it is a directory").WithHint("name the file in it")
 	}
 	if !info.Mode().IsRegular() {
-		return diag.Errorf("it is not a regular file").WithHint("name a file that holds the token alone")
+		return diag.Errorf("it is not a regular file").WithHint("%s", instead)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != uid && st.Uid != 0 {
 		return diag.Errorf("it belongs to another user").WithHint("make a copy of your own with mode 0600")
-	}
-	if mode := info.Mode().Perm(); mode&^0o600 != 0 {
-		return diag.Errorf("its mode is %04o, more than its owner's to read and write", mode).WithHint("chmod 600 %s", path)
 	}
 	return nil
 }

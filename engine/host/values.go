@@ -24,12 +24,15 @@ type ran struct {
 }
 
 // Known returns the value of a reference without running anything: that of a
-// command is ErrNotRun until Run ran it, or what keeps it from running.
+// command is ErrNotRun until Run ran it, or what keeps it from running. For an
+// encrypted key the ssh-agent is asked which keys it has.
 func (v *Values) Known(ref string) (string, error) {
 	r := egress.ParseRef(ref)
 	switch {
 	case r.File != "":
 		return File(r.File)
+	case r.Key != "":
+		return Key(context.Background(), r.Key)
 	case r.Command == nil:
 		return Variable(r.Variable)
 	}

@@ -54,6 +54,7 @@ const (
 	EnvMissing      Reason = "env_missing"
 	LoginChanged    Reason = "login_changed"
 	TokenRotated    Reason = "token_rotated"
+	SSHAgentGone    Reason = "ssh_agent_gone"
 	SidecarLost     Reason = "sidecar_lost"
 	SidecarOutdated Reason = "sidecar_outdated"
 	NetworkChanged  Reason = "network_changed"

@@ -115,6 +115,9 @@ func (d *Desired) compareLive(c *Change, o *Instance, w World) {
 		c.Reasons = append(c.Reasons, TokenRotated)
 		c.Diff = append(c.Diff, rotated...)
 	}
+	if o.State.Agent == egress.AgentGone {
+		c.Reasons = append(c.Reasons, SSHAgentGone)
+	}
 }
 
 func compareParts(c *Change, o *Instance) {

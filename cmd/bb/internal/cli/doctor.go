@@ -207,7 +207,7 @@ func (x *examination) values(desire compile.Result) {
 			for _, e := range unjoin(err) {
 				if !errors.Is(e, host.ErrNotRun) {
 					d := tokenProblem("", e)
-					miss(strings.TrimPrefix(d.Message, ": token "), d.Hint, s.ID.Agent)
+					miss(strings.TrimPrefix(strings.TrimPrefix(d.Message, ": "), "token "), d.Hint, s.ID.Agent)
 				}
 			}
 		}

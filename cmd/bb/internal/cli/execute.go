@@ -149,6 +149,15 @@ func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) er
 		if err := p.stillIdle(ctx, d, n.Instance); err != nil {
 			return err
 		}
+	case plan.OpConfigure:
+		if err := backends.Do(ctx, d, n, secrets); err != nil {
+			return err
+		}
+		return p.lend(ctx, n, secrets)
+	case plan.OpRemoveSidecar:
+		if err := forgetRelay(ctx, p.state.Dir, n.Instance); err != nil {
+			return err
+		}
 	}
 	return backends.Do(ctx, d, n, secrets)
 }

@@ -47,7 +47,7 @@ type sidecarCmd struct {
 		PipelockDir string `help:"Private directory for its configuration." placeholder:"DIR"`
 	} `cmd:"" help:"Be the sidecar."`
 	Ctl struct {
-		Command string `arg:"" help:"apply, get, ca or log."`
+		Command string `arg:"" help:"apply, get, ca, log or agent."`
 		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
 		Follow  bool   `help:"log: go on until standard input ends."`
 		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
@@ -92,6 +92,9 @@ func (a *app) inside(ctx context.Context, command string) error {
 		o := a.g.Sidecar.Ctl
 		if o.Command == sidecar.CommandLog {
 			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Log: o.Log, Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
+		}
+		if o.Command == sidecar.CommandAgent {
+			return sidecar.CtlAgent(ctx, o.Control, a.stdin, a.stdout)
 		}
 		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
 	}

@@ -75,6 +75,7 @@ type grammar struct {
 
 	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`
 	Door    doorCmd    `cmd:"" hidden:"" help:"The first process of a bottle."`
+	Relay   relayCmd   `cmd:"" hidden:"" help:"The way to the ssh-agent."`
 }
 
 // Main runs one command and returns its exit code.
@@ -119,6 +120,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if word := kctx.Command(); strings.HasPrefix(word, "door ") || strings.HasPrefix(word, "sidecar ") {
 		return report(a.inside(ctx, word), stderr)
+	}
+	if strings.HasPrefix(kctx.Command(), "relay ") {
+		return report(a.relay(ctx), stderr)
 	}
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	return report(kctx.Run(a), stderr)

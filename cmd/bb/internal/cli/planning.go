@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
@@ -39,6 +40,11 @@ type planning struct {
 	values host.Values
 	// lacks is what this machine lacks for an instance, by its name.
 	lacks map[string]error
+	// relays are those to the ssh-agent that this command began.
+	relays struct {
+		sync.Mutex
+		begun map[spec.ID]bool
+	}
 }
 
 func (a *app) planning(want []string, open func(string) (*state.State, error)) (*planning, error) {

@@ -115,6 +115,7 @@ var phrases = map[plan.Reason]string{
 	plan.Confinement:     "this bb confines it differently",
 	plan.SidecarOutdated: "its sidecar is of another bb",
 	plan.TokenRotated:    "a token has a new value",
+	plan.SSHAgentGone:    "its sidecar cannot ask your ssh-agent",
 	plan.NotDeclared:     "no manifest declares it",
 	plan.ScaledDown:      "fewer replicas are declared",
 	plan.Requested:       "",

@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/host"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// relayBegins bounds how long a relay may take to reach its sidecar.
+const relayBegins = 20 * time.Second
+
+// lend makes sure that an instance that was just configured has a relay to the
+// ssh-agent if a credential lies there, and none otherwise. The scope's lock is
+// held. One that serves what it should goes on.
+func (p *planning) lend(ctx context.Context, n plan.Node, secrets spec.Secrets) error {
+	path := relayFile(p.state.Dir, n.Instance)
+	lent, err := lentKeys(n.Spec, secrets)
+	if err != nil {
+		return err
+	}
+	if len(lent) == 0 {
+		return forgetRelay(ctx, p.state.Dir, n.Instance)
+	}
+	c := relayConfig{Instance: n.Instance, Backend: n.Backend, Lent: lent}
+	c.About = c.digest()
+	pid, h, err := relayHeld(path)
+	if err != nil {
+		return err
+	}
+	if pid != 0 && h.About == c.About && !p.renews(n.Instance) {
+		return nil
+	}
+	if err := endRelay(ctx, path); err != nil {
+		return err
+	}
+	if err := startRelay(ctx, p.app.g.Home, c); err != nil {
+		return diag.Errorf("%s: its sidecar cannot ask your ssh-agent: %v", n.Instance, err).
+			WithHint("run bb apply again; or use a key without a passphrase that only this repository accepts, a deploy key")
+	}
+	p.relayed(n.Instance)
+	return nil
+}
+
+// digest identifies what a relay does, and by which bb and agent.
+func (c relayConfig) digest() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append(b, "\x00"+Version+"\x00"+os.Getenv("SSH_AUTH_SOCK")...))
+	return hex.EncodeToString(sum[:16])
+}
+
+// renews reports whether the relay of an instance is begun anew whatever it
+// seems to do: its sidecar has none, or is another. Once is enough.
+func (p *planning) renews(id spec.ID) bool {
+	p.relays.Lock()
+	defer p.relays.Unlock()
+	if p.relays.begun[id] {
+		return false
+	}
+	for _, c := range p.plan.Changes {
+		if c.ID == id {
+			return c.Action != plan.Update || slices.ContainsFunc(c.Reasons, func(r plan.Reason) bool {
+				return r == plan.SSHAgentGone || strings.HasPrefix(string(r), "sidecar_") ||
+					r == plan.NetworkChanged || r == plan.PipelockChanged
+			})
+		}
+	}
+	return true
+}
+
+// relayed notes that a relay was begun by this command.
+func (p *planning) relayed(id spec.ID) {
+	p.relays.Lock()
+	defer p.relays.Unlock()
+	if p.relays.begun == nil {
+		p.relays.begun = map[spec.ID]bool{}
+	}
+	p.relays.begun[id] = true
+}
+
+// lentKeys are the keys of the ssh-agent that a spec's remotes log in with, each
+// with the logins that it is for.
+func lentKeys(s *spec.Spec, secrets spec.Secrets) ([]host.Lent, error) {
+	logins := map[string][]host.Login{}
+	for _, r := range s.Live.Remotes {
+		value := secrets.Tokens[r.Slot]
+		if egress.KindOf(value) != egress.CredentialAgent {
+			continue
+		}
+		u, err := url.Parse(r.Upstream)
+		if err != nil || u.User.Username() == "" {
+			return nil, diag.Errorf("%s: git remote %s: the ssh upstream names no user", s.ID.Agent, r.Name).
+				WithHint("write ssh://USER@HOST/PATH")
+		}
+		login := host.Login{User: u.User.Username(), HostKey: r.HostKey}
+		if !slices.Contains(logins[value], login) {
+			logins[value] = append(logins[value], login)
+		}
+	}
+	var lent []host.Lent
+	for value, to := range logins {
+		slices.SortFunc(to, func(a, b host.Login) int {
+			return cmp.Or(strings.Compare(a.User, b.User), strings.Compare(a.HostKey, b.HostKey))
+		})
+		lent = append(lent, host.Lent{Key: value, Logins: to})
+	}
+	slices.SortFunc(lent, func(a, b host.Lent) int { return strings.Compare(a.Key, b.Key) })
+	return lent, nil
+}
+
+// startRelay starts a process of its own and returns once it serves.
+func startRelay(ctx context.Context, home string, c relayConfig) error {
+	config, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ready, said, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	in, told, err := os.Pipe()
+	if err != nil {
+		_ = said.Close()
+		return err
+	}
+	defer told.Close()
+	keepNothingOpen()
+	cmd := exec.Command(self, "relay", "agent", c.Instance.Name())
+	cmd.Dir, cmd.Env = "/", append(relayEnvironment(), "BB_HOME="+home)
+	cmd.ExtraFiles = []*os.File{in, said} // descriptors 3 and 4; 0 to 2 are /dev/null
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = cmd.Start()
+	_, _ = in.Close(), said.Close()
+	if err != nil {
+		return diag.Cause(err)
+	}
+	go func() { _ = cmd.Wait() }() // or bb's exit leaves it to init
+	go func() {
+		_, _ = told.Write(config)
+		_ = told.Close()
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Now()) })
+	defer stop()
+	if err := ready.SetReadDeadline(time.Now().Add(relayBegins)); err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(io.LimitReader(ready, 4<<10))
+	text := strings.TrimSpace(string(bytes.ToValidUTF8(answer, []byte("?"))))
+	switch {
+	case text == "ok":
+		return nil
+	case text != "":
+		return diag.Errorf("%s", text)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err != nil:
+		err = diag.Errorf("its relay did not reach it in %s", relayBegins)
+	default:
+		err = diag.Errorf("its relay ended at once")
+	}
+	_ = cmd.Process.Kill()
+	return err
+}
+
+// relayEnvironment is what a relay needs to reach the engine and the agent. It
+// lives long: what else is exported in this terminal is none of its business.
+func relayEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		own := []string{
+			"HOME", "PATH", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "BB_FAKE_WORLD",
+			"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "GOCOVERDIR",
+		}
+		return !slices.Contains(own, name) && !strings.HasPrefix(name, "DOCKER_")
+	})
+}
+
+// keepNothingOpen closes at the next exec what bb itself was started with.
+func keepNothingOpen() {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
