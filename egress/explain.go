@@ -143,7 +143,9 @@ func Decide(routes []Route, t Target, now time.Time) Explanation {
 	if git == gitPush {
 		e.Reason = "git push over HTTPS is refused for every host; declare the repository under git.remotes, " +
 			"whose pushes are scanned and forwarded"
-		e.Add = "git:\n  remotes:\n    origin:\n      upstream: ssh://git@" + t.Host + "/OWNER/REPOSITORY.git"
+		host := Authority(t.Host, 443, 443)
+		e.Add = "git:\n  remotes:\n    origin:\n      upstream: ssh://git@" + host + "/OWNER/REPOSITORY.git" +
+			"\n      identity_file: ~/.ssh/DEPLOY_KEY\n      known_host_key: ssh-ed25519 BASE64 # ssh-keyscan -t ed25519 " + t.Host
 		return e
 	}
 	if r == nil {
