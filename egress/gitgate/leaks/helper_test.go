@@ -131,3 +131,11 @@ func run(t testing.TB, req Request, objects io.Reader) Report {
 	}
 	return report
 }
+
+// must is for writers to memory, which do not fail: what they return last is
+// looked at all the same.
+func must(results ...any) {
+	if err, ok := results[len(results)-1].(error); ok {
+		panic(err)
+	}
+}

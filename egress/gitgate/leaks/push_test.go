@@ -27,9 +27,9 @@ func zipOf(t testing.TB, names ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Write([]byte(names[i+1]))
+		must(w.Write([]byte(names[i+1])))
 	}
-	z.Close()
+	must(z.Close())
 	return b.String()
 }
 
@@ -40,24 +40,24 @@ func tarOf(t testing.TB, name, content string) string {
 	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
 		t.Fatal(err)
 	}
-	w.Write([]byte(content))
-	w.Close()
+	must(w.Write([]byte(content)))
+	must(w.Close())
 	return b.String()
 }
 
 func gzipOf(content string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write([]byte(content))
-	w.Close()
+	must(w.Write([]byte(content)))
+	must(w.Close())
 	return b.String()
 }
 
 func zlibOf(content string) string {
 	var b bytes.Buffer
 	w := zlib.NewWriter(&b)
-	w.Write([]byte(content))
-	w.Close()
+	must(w.Write([]byte(content)))
+	must(w.Close())
 	return b.String()
 }
 

@@ -103,9 +103,9 @@ func TestBombsAreRefused(t *testing.T) {
 	z := zip.NewWriter(&many)
 	for i := range maxMembers + 1 {
 		w, _ := z.Create(fmt.Sprint(i))
-		w.Write([]byte("x"))
+		must(w.Write([]byte("x")))
 	}
-	z.Close()
+	must(z.Close())
 	for name, content := range map[string]string{
 		"gzip": gzipOf(zeros), "zip": zipOf(t, "a", zeros), "zstd": zstdOf(zeros), "gzip in gzip": gzipOf(gzipOf(zeros)),
 		"deep": deep, "many": many.String(), "tar.gz": gzipOf(tarOf(t, "a", zeros)),
