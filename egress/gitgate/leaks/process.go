@@ -47,7 +47,8 @@ var errSlow = errors.New("the search of what was pushed takes too long")
 
 // Run is Scan in a child process of its own, which has limits of memory and
 // time: what content does to the scanner, it does to the child. self is bb's
-// own executable.
+// own executable. objects has to fail when its source did, and a read of it may
+// still be under way when Run returns an error.
 func Run(ctx context.Context, self string, req Request, objects io.Reader) (Report, error) {
 	head, err := json.Marshal(question{Version: protocol, Request: req})
 	if err != nil {

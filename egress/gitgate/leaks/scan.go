@@ -17,7 +17,7 @@ const (
 	// maxWorkers search at once, and maxInFlight bounds what they hold of
 	// objects, in bytes: the process has a limit.
 	maxWorkers  = 4
-	maxInFlight = 80 << 20
+	maxInFlight = 64 << 20
 )
 
 // searcher is one scan.
@@ -108,6 +108,7 @@ func (s *searcher) stream(ctx context.Context, in *stream) error {
 				if ctx.Err() == nil && !s.decided() {
 					s.object(o)
 				}
+				o.data = nil
 				free.give(o.size)
 			}
 		})
@@ -141,6 +142,7 @@ func (s *searcher) stream(ctx context.Context, in *stream) error {
 			return err
 		}
 		work <- o
+		o.data = nil
 	}
 	return nil
 }

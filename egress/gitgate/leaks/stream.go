@@ -88,7 +88,7 @@ func isID(b []byte) bool {
 
 // content reads the object's content.
 func (s *stream) content(o *object) error {
-	o.data = make([]byte, o.size)
+	o.data = allocate(o.size)
 	if _, err := io.ReadFull(s.r, o.data); err != nil {
 		return broken(err)
 	}

@@ -2,6 +2,7 @@ package leaks
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -61,11 +62,8 @@ func (s *searcher) pieces(at place, text []byte, name string, lineOf func(at int
 }
 
 func reason(err error) string {
-	switch err { //nolint:errorlint // an Inspector returns these as they are
-	case egress.ErrTooDeep:
+	if errors.Is(err, egress.ErrTooDeep) {
 		return "what is encoded or packed in it is more, or deeper, than can be looked through"
-	case egress.ErrUndecodable:
-		return "it cannot be decoded"
 	}
 	return err.Error()
 }
