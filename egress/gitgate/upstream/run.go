@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +81,7 @@ func (a *Access) Run(ctx context.Context, r Repo, c Command) error {
 		// What it said before it fell silent may be the reason, but seldom is.
 		return &Failure{Kind: Unreachable, Text: fmt.Sprintf("cannot reach %s: %s", s.target.where, tired), Said: w.said}
 	}
-	var exit *exec.ExitError
+	var exit *child.ExitError
 	if !errors.As(err, &exit) {
 		return &Failure{Kind: Other, Text: "git: " + w.scrub(err.Error())}
 	}
