@@ -19,7 +19,12 @@ import (
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
 	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
+	"egress/child/child.go":              "what the sidecar runs: only for those in this list",
 	"egress/pipelock/child.go":           "pipelock, beside the sidecar, which the user's bb put into its image",
+	"egress/gitgate/upstream/run.go":     "git of the sidecar's image, on a bare repository of the gate, with no hooks and no settings but bb's",
+	"egress/gitgate/gittest/https.go":    "git, for tests",
+	"egress/gitgate/gittest/repo.go":     "git, for tests",
+	"egress/gitgate/gittest/ssh.go":      "sshd, for tests",
 	"egress/door/session/start_linux.go": "the command of a session, in the bottle",
 	"engine/host/command.go":             "a token's command, which a bottle of the user's home names",
 	"backends/docker/ssh.go":             "ssh, to the engine that the user names",
@@ -77,6 +82,8 @@ func starts(t *testing.T, path string, text []byte) string {
 	for _, i := range file.Imports {
 		if name, _ := strconv.Unquote(i.Path.Value); name == "os/exec" || name == "plugin" {
 			return "imports " + name
+		} else if name == module+"/egress/child" && i.Name != nil {
+			return "imports " + name + " under another name"
 		}
 	}
 	how := ""
@@ -87,6 +94,8 @@ func starts(t *testing.T, path string, text []byte) string {
 				case "StartProcess", "ForkExec", "Exec", "SYS_EXECVE", "SYS_EXECVEAT":
 					how = x.Name + "." + s.Sel.Name
 				}
+			} else if ok && x.Name == "child" && s.Sel.Name == "Run" {
+				how = "child.Run"
 			}
 		}
 		return true
@@ -96,13 +105,16 @@ func starts(t *testing.T, path string, text []byte) string {
 
 func TestStartsSees(t *testing.T) {
 	for text, want := range map[string]string{
-		`package x; import "os/exec"; var _ = exec.Command`:       "imports os/exec",
-		`package x; import e "os/exec"; var _ = e.Command`:        "imports os/exec",
-		`package x; import "os"; var _ = os.StartProcess`:         "os.StartProcess",
-		`package x; import "syscall"; var _ = syscall.Exec`:       "syscall.Exec",
-		`package x; import "syscall"; var _ = syscall.ForkExec`:   "syscall.ForkExec",
-		`package x; import "os"; var _ = os.Open`:                 "",
-		`package x; type d struct{}; func (d) Exec() {}; var y d`: "",
+		`package x; import "os/exec"; var _ = exec.Command`:                   "imports os/exec",
+		`package x; import e "os/exec"; var _ = e.Command`:                    "imports os/exec",
+		`package x; import "os"; var _ = os.StartProcess`:                     "os.StartProcess",
+		`package x; import "syscall"; var _ = syscall.Exec`:                   "syscall.Exec",
+		`package x; import "syscall"; var _ = syscall.ForkExec`:               "syscall.ForkExec",
+		`package x; import "` + module + `/egress/child"; var _ = child.Run`:  "child.Run",
+		`package x; import c "` + module + `/egress/child"; var _ = c.Run`:    "imports " + module + "/egress/child under another name",
+		`package x; import "` + module + `/egress/child"; var _ child.Limits`: "",
+		`package x; import "os"; var _ = os.Open`:                             "",
+		`package x; type d struct{}; func (d) Exec() {}; var y d`:             "",
 	} {
 		if got := starts(t, "x.go", []byte(text)); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)

@@ -53,6 +53,10 @@ type Limits struct {
 	Descriptors  uint64
 }
 
+// ExitError is how a program failed. Who starts programs only through this room
+// does not need another.
+type ExitError = exec.ExitError
+
 // dirs are where programs are looked for, whatever PATH says.
 var dirs = []string{"/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin", "/sbin"}
 
@@ -71,7 +75,7 @@ func Find(name string) (string, error) {
 }
 
 // Run runs a program until it ends, or ctx does. Then its whole process group
-// is killed. The error is an *exec.ExitError when the program failed. The
+// is killed. The error is an *ExitError when the program failed. The
 // system ends it when the thread that started it ends, and so with this process
 // however that dies: therefore the thread waits with it.
 func Run(ctx context.Context, o Options) error {

@@ -35,7 +35,7 @@ func weak(kind Kind, expression, text string) rule {
 
 const (
 	hostKeyText = "%s: the host key is not the one in known_host_key: if the server's key really changed, put the new one into the bottle's manifest"
-	certText    = "%s: its certificate is not signed by an authority that is trusted here: if it is right, trust that authority for upstreams"
+	certText    = "%s: its certificate is not signed by an authority that is trusted here: if it is right, name that authority in upstream_ca of the bottle's manifest"
 	deniedText  = "%s refused the credential of this remote: check that it is the right one and may do this"
 	missingText = "%s has no such repository, or does not show it to the credential of this remote: check the upstream's path in the bottle's manifest"
 )

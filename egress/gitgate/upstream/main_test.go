@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,10 @@ import (
 func TestMain(m *testing.M) {
 	if code, handled := Child(os.Args); handled {
 		os.Exit(code)
+	}
+	// Most tests wait for an upstream that says nothing.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -59,13 +58,16 @@ func (a *Access) Run(ctx context.Context, r Repo, c Command) error {
 		return &Failure{Kind: Other, Text: err.Error()}
 	}
 	w := newWatch(c.Stdout, s.secrets, c.Said)
+	if c.Limits.Descriptors == 0 {
+		c.Limits.Descriptors = 1024
+	}
 	life, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go w.wait(life, cancel, c.Patience, c.Limit)
 	err = child.Run(life, child.Options{
 		Path: git, Args: c.Args, Env: append(s.environ(c.GitDir), c.Env...),
 		Stdin: c.Stdin, Stdout: w.stdout(), Stderr: w.stderr(), Files: s.files, Grace: grace,
-		Limits: child.Limits{Descriptors: 1024},
+		Limits: c.Limits,
 	})
 	w.flush()
 	if err == nil {
@@ -79,7 +81,7 @@ func (a *Access) Run(ctx context.Context, r Repo, c Command) error {
 		// What it said before it fell silent may be the reason, but seldom is.
 		return &Failure{Kind: Unreachable, Text: fmt.Sprintf("cannot reach %s: %s", s.target.where, tired), Said: w.said}
 	}
-	var exit *exec.ExitError
+	var exit *child.ExitError
 	if !errors.As(err, &exit) {
 		return &Failure{Kind: Other, Text: "git: " + w.scrub(err.Error())}
 	}

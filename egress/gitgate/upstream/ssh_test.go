@@ -2,12 +2,17 @@ package upstream
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/bot-bottle/bb/egress/gitgate/gittest"
 )
@@ -56,6 +61,7 @@ func TestSSHFailures(t *testing.T) {
 		"no repository": {func(r *Repo) { r.URL = s.URL("other") }, Missing, s.Address() + " has no such repository"},
 		"no key":        {func(r *Repo) { r.Credential = "nonsense" }, Permission, "is no private key"},
 		"broken key":    {func(r *Repo) { r.Credential = broken }, Permission, "is no private key"},
+		"locked key":    {func(r *Repo) { r.Credential = locked(t) }, Permission, "is encrypted: add it to the ssh-agent of the host"},
 		"no agent": {
 			func(r *Repo) { r.Credential = "ssh-agent " + s.HostKey }, Agent, "does not answer: run 'bb apply' on the host",
 		},
@@ -192,4 +198,17 @@ func TestCancelled(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 4*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
+}
+
+func locked(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte("passphrase"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(block))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // Repo is one upstream repository and what is needed to reach it.
@@ -42,10 +43,14 @@ type Command struct {
 	// Env is besides GIT_DIR; never inherited. Settings belong in Args, as -c:
 	// GIT_CONFIG_COUNT is taken.
 	Env []string
+	// Limits bound git and each program that it starts; what an upstream sends
+	// is bounded by nothing else.
+	Limits child.Limits
 	// Args are "fetch", ... What may be long before its result needs --progress:
 	// without a sign of life within 12 seconds the upstream counts as unreachable.
-	Args   []string
-	Stdin  io.Reader
+	Args  []string
+	Stdin io.Reader
+	// Stdout is what an upstream controls, of any length.
 	Stdout io.Writer
 	// Said gets what the upstream said for people ("remote: " lines), as
 	// Failure.Said would, also when the run succeeds.

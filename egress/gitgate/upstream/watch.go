@@ -133,10 +133,10 @@ func (w *watch) flush() {
 var progress = regexp.MustCompile(`^(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Writing|Unpacking|Finding|Getting|Checking|Updating) [A-Za-z ]+: +\d|^(remote: )?Total \d+ \(delta`)
 
 func (s *stream) keep(line string) {
-	if progress.MatchString(line) {
+	w := s.w
+	if len(s.lines) >= maxLines && len(w.said) >= maxSaid || progress.MatchString(line) {
 		return
 	}
-	w := s.w
 	cut := len(line) == maxLine
 	line = w.scrub(line)
 	if cut { // perhaps within a secret
