@@ -98,6 +98,10 @@ func Open(o Options) (*Gate, error) {
 	if o.Upstream == nil {
 		o.Upstream = &upstream.Access{RunDir: o.RunDir, Self: o.Self}
 	}
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, err
+	}
 	program, err := child.Find("git")
 	if err != nil {
 		return nil, err
@@ -172,22 +176,24 @@ func (g *Gate) background(f func()) {
 }
 
 // discard takes a directory or file out of use at once and deletes it in the
-// background.
+// background; where it cannot be moved, at once.
 func (g *Gate) discard(path string) {
 	away, err := os.MkdirTemp(g.o.Dir, leftoverNames)
 	if err == nil {
-		if err = os.Rename(path, filepath.Join(away, "x")); err == nil {
-			path = away
-		}
+		err = os.Rename(path, filepath.Join(away, "x"))
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		g.note("git gate: %s cannot be moved away: %v", filepath.Base(path), err)
-	}
-	g.background(func() {
+	if err != nil {
 		if err := os.RemoveAll(path); err != nil {
 			g.note("git gate: %s cannot be removed: %v", filepath.Base(path), err)
 		}
-		_ = os.RemoveAll(away)
+	}
+	if away == "" {
+		return
+	}
+	g.background(func() {
+		if err := os.RemoveAll(away); err != nil {
+			g.note("git gate: %s cannot be removed: %v", filepath.Base(away), err)
+		}
 	})
 }
 

@@ -8,6 +8,10 @@ import "context"
 func (m *mirror) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case m.room <- struct{}{}:
+		if ctx.Err() != nil { // both were ready: nothing may begin any more
+			<-m.room
+			return nil, context.Cause(ctx)
+		}
 		return func() { <-m.room }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	listLimit     = 12 * time.Second // with what else is done, 15 s until the agent is told
+	tipsLimit     = 12 * time.Second // with what else is done, 15 s until the agent is told
 	fetchPatience = 30 * time.Second
 	fetchLimit    = time.Hour
 	tidyLimit     = 5 * time.Minute
@@ -81,7 +81,7 @@ func (m *mirror) ask(ctx context.Context) (listing, error) {
 	out := &listBuffer{most: maxListing}
 	err := m.g.upstream.Run(ctx, m.repo, upstream.Command{
 		GitDir: m.dir, Args: []string{"ls-remote", "--symref", "--", m.repo.URL}, Stdout: out,
-		Patience: listLimit, Limit: listLimit,
+		Patience: tipsLimit, Limit: tipsLimit,
 	})
 	if err != nil {
 		return listing{}, err
