@@ -45,6 +45,9 @@ type Command struct {
 	// Patience is how long it may say nothing at all, on either output, and
 	// Limit how long it may take; zero means the package's own.
 	Patience, Limit time.Duration
+	// Said is called with each clean line that the upstream's hooks say, also
+	// when it succeeds; nil drops them. It has returned when Run does.
+	Said func(line string)
 }
 
 // Run runs git with the credential of a repository at hand. An error is a
