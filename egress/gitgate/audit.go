@@ -53,7 +53,7 @@ func (p *push) texts(v verdict) []string {
 			lines = append(lines, word+v.reason)
 		}
 		for _, u := range p.head.updates {
-			if reason := v.each[u.Ref]; reason != "" && len(lines) < maxFindings {
+			if reason := v.each[u.Ref]; reason != "" && len(lines) < maxFindings && len(v.found) == 0 {
 				lines = append(lines, word+reason)
 			}
 		}

@@ -38,7 +38,7 @@ func (p *push) judge(ctx context.Context) verdict {
 		each, err = p.judgePaths(ctx, tips)
 	}
 	if err != nil {
-		return p.failed(ctx, "it cannot be judged", err)
+		return p.broken(ctx, "it cannot be judged, and nothing was pushed", err)
 	}
 	if len(each) > 0 {
 		return verdict{kind: Refused, each: each}
@@ -55,6 +55,16 @@ func (p *push) failed(ctx context.Context, what string, err error) verdict {
 		return p.interrupted()
 	}
 	return verdict{kind: Failed, reason: what + ": " + cleanText(err.Error(), 400)}
+}
+
+// broken is a push that the gate itself could not judge. What git said about it
+// is not for the agent.
+func (p *push) broken(ctx context.Context, what string, err error) verdict {
+	if ctx.Err() != nil {
+		return p.interrupted()
+	}
+	p.g.o.Note("git gate: %s: %s", p.s.remote.Name, cleanText(p.mask(what+": "+err.Error()), 400))
+	return verdict{kind: Failed, reason: what}
 }
 
 // judgeRefs maps refs that may not be changed so to why.

@@ -25,7 +25,7 @@ func (p *push) search(ctx context.Context, tips tips) verdict {
 	}
 	report, err := p.scanNew(ctx, leaks.Request{Values: p.s.values, Refs: refs}, tips)
 	if err != nil {
-		return p.failed(ctx, "it cannot be searched for secrets, and nothing was pushed", err)
+		return p.broken(ctx, "it cannot be searched for secrets, and nothing was pushed", err)
 	}
 	p.report, p.searched = report, true
 	if report.Refused != "" {
@@ -34,7 +34,7 @@ func (p *push) search(ctx context.Context, tips tips) verdict {
 	found := report.Findings
 	if len(found) > 0 {
 		if found, err = p.unknown(ctx, found, tips); err != nil {
-			return p.failed(ctx, "it cannot be searched for secrets, and nothing was pushed", err)
+			return p.broken(ctx, "it cannot be searched for secrets, and nothing was pushed", err)
 		}
 	}
 	switch {
@@ -119,12 +119,11 @@ func (p *push) wanted(tips tips) string {
 	for _, id := range p.news() {
 		b.WriteString(id + "\n")
 	}
-	b.WriteString("--not\n")
 	seen := map[string]bool{}
 	for _, id := range tips.Refs {
 		if !seen[id] {
 			seen[id] = true
-			b.WriteString(id + "\n")
+			b.WriteString("^" + id + "\n")
 		}
 	}
 	return b.String()

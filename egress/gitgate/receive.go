@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/gitgate/leaks"
 )
 
