@@ -26,10 +26,16 @@ type Options struct {
 }
 
 // Gate serves one bottle.
-type Gate struct{ o Options }
+type Gate struct {
+	o Options
+	pushing
+	seamState
+}
 
 // Open makes a gate without remotes, and removes what a killed one left.
-func Open(o Options) (*Gate, error) { return &Gate{o: o}, nil }
+func Open(o Options) (*Gate, error) {
+	return &Gate{o: o, pushing: newPushing(o)}, removePushes(o.Dir)
+}
 
 // Swap puts the remotes of a document in force, whose tokens carry values, or
 // returns an error and changes nothing. Mirrors of upstreams that are not named
@@ -45,4 +51,4 @@ func (g *Gate) Close() error { return nil }
 // Child is bb as a child process of git: a hook, or what asks for a password.
 // It looks at the name bb was called by; handled is false when it is none of
 // the gate's.
-func Child(argv []string) (code int, handled bool) { return 0, false }
+func Child(argv []string) (code int, handled bool) { return hookChild(argv) }
