@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/egress/child"
+	"github.com/bot-bottle/bb/egress/gitgate/leaks"
 	"github.com/bot-bottle/bb/egress/gitgate/upstream"
 )
 
@@ -63,6 +64,7 @@ const (
 
 // Gate serves one bottle.
 type Gate struct {
+	pushing
 	o        Options
 	program  string // git
 	upstream Upstream
@@ -110,7 +112,7 @@ func Open(o Options) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{
-		o: o, program: program, upstream: o.Upstream, note: newNoter(o.Note).add, conns: newFeed(),
+		pushing: newPushing(o), o: o, program: program, upstream: o.Upstream, note: newNoter(o.Note).add, conns: newFeed(),
 		uploads: newSlots(maxUploads), refreshes: newSlots(maxRefreshes),
 		mirrors: map[string]*mirror{}, rooms: map[string]chan struct{}{},
 	}
@@ -200,4 +202,11 @@ func (g *Gate) discard(path string) {
 // Child is bb as a child process of git: a hook, or what asks for a password.
 // It looks at the name bb was called by; handled is false when it is none of
 // the gate's.
-func Child(argv []string) (code int, handled bool) { return upstream.Child(argv) }
+func Child(argv []string) (code int, handled bool) {
+	for _, child := range []func([]string) (int, bool){hookChild, upstream.Child, leaks.Child} {
+		if code, handled = child(argv); handled {
+			break
+		}
+	}
+	return code, handled
+}

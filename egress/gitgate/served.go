@@ -137,8 +137,8 @@ func checkUpstream(raw string) (scheme string, err error) {
 // valuesOf returns what must not leave in a push.
 func valuesOf(doc egress.Document) []string {
 	values := []string{}
-	for _, t := range doc.Tokens {
-		values = append(values, t.Value)
+	for slot, t := range doc.Tokens {
+		values = append(values, egress.Needles(slot, t.Value)...)
 	}
 	values = append(values, doc.Canary)
 	slices.Sort(values)

@@ -78,17 +78,31 @@ func (d *direct) Run(ctx context.Context, r upstream.Repo, c upstream.Command) e
 	var said bytes.Buffer
 	err = child.Run(ctx, child.Options{
 		Path: git, Args: args, Dir: c.GitDir, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: &said,
-		Env: append(slices.Clone(baseEnv), "GIT_ALLOW_PROTOCOL=file", "GIT_DIR="+c.GitDir),
+		Env: append(append(slices.Clone(baseEnv), "GIT_ALLOW_PROTOCOL=file", "GIT_DIR="+c.GitDir), c.Env...),
 	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f := &upstream.Failure{Kind: upstream.Other, Text: line(said.String())}
+	for l := range strings.Lines(said.String()) {
+		if words, ok := strings.CutPrefix(strings.TrimSpace(l), "remote: "); ok {
+			f.Said = append(f.Said, words)
+			if c.Said != nil {
+				c.Said(words)
+			}
+		}
+	}
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case strings.Contains(said.String(), "does not appear to be a git repository"):
-		return &upstream.Failure{Kind: upstream.Missing, Text: "upstream.test has no such repository"}
+		f.Kind, f.Text = upstream.Missing, "upstream.test has no such repository"
+	case strings.Contains(said.String(), "failed to push some refs"):
+		f.Kind, f.Text = upstream.Rejected, "the upstream rejected it"
+	case strings.Contains(said.String(), "does not support --atomic"):
+		f.Kind = upstream.Atomic
 	}
-	return &upstream.Failure{Kind: upstream.Other, Text: line(said.String())}
+	return f
 }
 
 // world is a gate before upstreams, and a client in a directory of its own.

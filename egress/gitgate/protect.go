@@ -1,0 +1,191 @@
+package gitgate
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"github.com/bot-bottle/bb/egress"
+)
+
+// maxPath bounds a path in a difference, in bytes.
+const maxPath = 64 << 10
+
+// judgePaths maps refs that would change a protected path to why. Trees are
+// compared, not commits: at NEW a protected path must be what it is at OLD, at
+// the tip of the upstream's default branch, or at a merge base with that, or be
+// absent where it is absent there.
+func (p *push) judgePaths(ctx context.Context, tips tips) (map[string]string, error) {
+	each := map[string]string{}
+	if len(p.s.remote.Push.Protect) == 0 {
+		return each, nil
+	}
+	for _, u := range p.head.updates {
+		if u.Deleted() {
+			continue
+		}
+		changed, err := p.changed(ctx, u, tips)
+		if err != nil {
+			return nil, err
+		}
+		if len(changed) == 0 {
+			continue
+		}
+		paths := make([]string, 0, len(changed))
+		for path := range changed {
+			paths = append(paths, path)
+		}
+		sort.Strings(paths)
+		more := ""
+		if len(paths) > 1 {
+			more = fmt.Sprintf(" (and %d more)", len(paths)-1)
+		}
+		each[u.Ref] = fmt.Sprintf("%s: %s%s is protected by %q: leave it as it is on the default branch, or change push.protect of the remote",
+			u.Ref, cleanText(paths[0], 200), more, changed[paths[0]])
+	}
+	return each, nil
+}
+
+// changed maps the protected paths that are different from every base to their
+// patterns.
+func (p *push) changed(ctx context.Context, u egress.RefUpdate, tips tips) (map[string]string, error) {
+	tree, err := p.peel(ctx, u.New, "tree")
+	if err != nil || tree == "" {
+		return nil, err // a tag of a blob has no paths
+	}
+	bases, err := p.bases(ctx, u, tips)
+	if err != nil {
+		return nil, err
+	}
+	if len(bases) == 0 {
+		return p.difference(ctx, "", tree)
+	}
+	var changed map[string]string
+	for _, base := range bases {
+		diff, err := p.difference(ctx, base, tree)
+		if err != nil {
+			return nil, err
+		}
+		if changed == nil {
+			changed = diff
+		}
+		for path := range changed {
+			if _, also := diff[path]; !also {
+				delete(changed, path)
+			}
+		}
+		if len(changed) == 0 {
+			break
+		}
+	}
+	return changed, nil
+}
+
+// bases are the trees that protected paths may be as they are in.
+func (p *push) bases(ctx context.Context, u egress.RefUpdate, tips tips) ([]string, error) {
+	var commits []string
+	if u.Old != "" {
+		commits = append(commits, u.Old)
+	}
+	if tip := tips.Refs[tips.Head]; tips.Head != "" && tip != "" {
+		commits = append(commits, tip)
+		commit, err := p.peel(ctx, u.New, "commit")
+		if err != nil {
+			return nil, err
+		}
+		if commit != "" {
+			// It fails where there is none; and one base less refuses more.
+			found, _ := p.output(ctx, "merge-base", "--all", commit, tip)
+			commits = append(commits, strings.Fields(found)...)
+		}
+	}
+	var trees []string
+	for _, id := range commits {
+		tree, err := p.peel(ctx, id, "tree")
+		if err != nil {
+			return nil, err
+		}
+		if tree != "" {
+			trees = append(trees, tree)
+		}
+	}
+	return trees, nil
+}
+
+// peel returns the id of the tree or commit that an object leads to, or "".
+func (p *push) peel(ctx context.Context, id, kind string) (string, error) {
+	var out bytes.Buffer
+	err := p.g.git(ctx, gitRun{
+		Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"cat-file", "--batch-check=%(objectname) %(objecttype)"},
+		Stdin: strings.NewReader(id + "^{" + kind + "}\n"), Stdout: &out, Limit: askLimit,
+	})
+	if err != nil {
+		return "", err
+	}
+	found, is, _ := strings.Cut(strings.TrimSpace(out.String()), " ")
+	if is != kind || !objectID(found) {
+		return "", nil
+	}
+	return found, nil
+}
+
+// difference maps the protected paths in which two trees differ to their
+// patterns; no base is an empty tree.
+func (p *push) difference(ctx context.Context, base, tree string) (map[string]string, error) {
+	// The submodule settings of a repository could hide submodules.
+	args := []string{"diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", base, tree}
+	if base == "" {
+		args = []string{"ls-tree", "-r", "-z", "--full-tree", tree}
+	}
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := p.g.git(ctx, gitRun{Dir: p.s.mirror.dir, Env: p.env(), Args: args, Stdout: w, Limit: askLimit})
+		_ = w.CloseWithError(err)
+		ended <- err
+	}()
+	found, err := p.readDifference(r, base == "")
+	_ = r.CloseWithError(errors.New("enough"))
+	return found, errors.Join(err, <-ended)
+}
+
+func (p *push) readDifference(r io.Reader, whole bool) (map[string]string, error) {
+	found := map[string]string{}
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, maxPath)
+	s.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		if i := bytes.IndexByte(data, 0); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		if atEOF && len(data) > 0 {
+			return 0, nil, errors.New("git ended within a path")
+		}
+		return 0, nil, nil
+	})
+	for s.Scan() {
+		entry, path := s.Text(), ""
+		if whole { // MODE TYPE ID TAB PATH
+			entry, path, _ = strings.Cut(entry, "\t")
+			entry = ": " + entry
+		} else { // :MODE MODE ID ID STATUS, and then PATH
+			if !s.Scan() {
+				return nil, errors.New("git ended within a difference")
+			}
+			path = s.Text()
+		}
+		fields := strings.Fields(entry)
+		if len(fields) < 3 || path == "" {
+			return nil, errors.New("git wrote a difference that cannot be read")
+		}
+		link := fields[1] == "120000" || fields[1] == "160000"
+		if pattern := p.s.remote.Push.Protects(path, link); pattern != "" {
+			found[path] = pattern
+		}
+	}
+	return found, s.Err()
+}
