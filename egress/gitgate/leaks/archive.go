@@ -82,7 +82,7 @@ func (s *searcher) unpack(at place, name string, data []byte, depth int, b *budg
 			return false // only looks like it
 		}
 		var plain []byte
-		if plain, err = b.read(r, 0, depth); err == nil && len(plain) > 0 {
+		if plain, err = b.read(r, depth); err == nil && len(plain) > 0 {
 			found = s.member(at, strings.TrimSuffix(name, path.Ext(name)), plain, depth+1, b)
 		}
 		close1(r)
@@ -99,27 +99,28 @@ func close1(r io.Reader) {
 	}
 }
 
-// read reads a member to its end, or to where it is broken. It is said to have
-// a size, or 0 where nothing says.
-func (b *budget) read(r io.Reader, size int64, depth int) ([]byte, error) {
+// read reads a member to its end, or to where it is broken. What an archive
+// says of its size is not asked for: it may lie, for each of many members.
+func (b *budget) read(r io.Reader, depth int) ([]byte, error) {
 	most := int64(maxMember)
 	if depth > 0 {
 		most /= 2
 	}
 	most = min(most, b.bytes)
-	data := readAll(io.LimitReader(r, most+1), min(size, most)+1)
+	data := readAll(io.LimitReader(r, most+1), most+1)
 	if b.bytes -= int64(len(data)); int64(len(data)) > most {
 		return nil, errBudget
 	}
 	return data, nil
 }
 
-// readAll reads all that comes, with little more memory than that has.
-func readAll(r io.Reader, size int64) []byte {
-	data := allocate(max(size, 64<<10))[:0]
+// readAll reads all that comes, at most most bytes, with little more memory
+// than that has.
+func readAll(r io.Reader, most int64) []byte {
+	data := allocate(min(4<<10, most))[:0]
 	for {
 		if len(data) == cap(data) {
-			data = append(allocate(2 * int64(cap(data)))[:0], data...)
+			data = append(allocate(min(4*int64(cap(data)), most+1))[:0], data...)
 		}
 		n, err := r.Read(data[len(data):cap(data)])
 		if data = data[:len(data)+n]; err != nil {
@@ -177,7 +178,7 @@ func (s *searcher) zip(at place, data []byte, depth int, b *budget) (found bool,
 		if err != nil {
 			continue // a method nobody here has; the bytes are searched
 		}
-		plain, err := b.read(r, int64(min(f.UncompressedSize64, maxMember)), depth)
+		plain, err := b.read(r, depth)
 		r.Close()
 		if err != nil {
 			return found, err
@@ -201,7 +202,7 @@ func (s *searcher) tar(at place, data []byte, depth int, b *budget) (found bool,
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		plain, err := b.read(t, min(h.Size, maxMember), depth)
+		plain, err := b.read(t, depth)
 		if err != nil {
 			return found, err
 		}
@@ -223,7 +224,7 @@ func (s *searcher) streams(at place, name string, k kind, data []byte, depth int
 		if err != nil {
 			continue
 		}
-		plain, err := b.read(r, 0, depth)
+		plain, err := b.read(r, depth)
 		if err != nil {
 			return found, err
 		}

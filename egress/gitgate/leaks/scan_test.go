@@ -240,3 +240,22 @@ func ids(s *ruleset) (all []string) {
 	}
 	return all
 }
+
+// TestSizesThatLie has an archive whose members say that they are long: it must
+// not cost what they say.
+func TestSizesThatLie(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range 15_000 {
+		w, err := z.CreateRaw(&zip.FileHeader{Name: fmt.Sprint(i), UncompressedSize64: 60 << 20, CompressedSize64: 1})
+		must(err)
+		must(w.Write([]byte("x")))
+	}
+	must(z.Close())
+	began := time.Now()
+	report := run(t, Request{}, strings.NewReader(batch("a.zip", b.String())))
+	if time.Since(began) > 20*time.Second || len(report.Findings) > 0 {
+		t.Errorf("%s, %+v", time.Since(began), report)
+	}
+	t.Log(time.Since(began), report.Refused)
+}
