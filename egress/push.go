@@ -22,7 +22,7 @@ func CheckPush(p Push) error {
 	}
 	for _, path := range p.Protect {
 		if path == "" || strings.HasPrefix(path, "/") {
-			return fmt.Errorf("push.protect: %q must be a path from the root of the repository, without a slash before it", path)
+			return fmt.Errorf("push.protect: %q begins or ends with a slash, or has two in a row: paths are relative to the repository", path)
 		}
 	}
 	return nil
