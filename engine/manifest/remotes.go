@@ -134,7 +134,6 @@ func (f *file) decodePush(remote *node) egress.Push {
 		p.Off = n.is(isBool) && !n.isTrue()
 		return p
 	}
-	before := len(f.problems)
 	p.Force, p.Delete, p.Tags = n.get("force").isTrue(), n.get("delete").isTrue(), n.get("tags").isTrue()
 	allow := n.get("allow")
 	if allow.is(isList) && len(allow.items) == 0 {
@@ -157,7 +156,7 @@ func (f *file) decodePush(remote *node) egress.Push {
 			f.fail(list, "", "%s has more than %d patterns", list.path, maxPatterns)
 		}
 	}
-	if len(f.problems) == before { // then it is between them
+	if !f.hasProblemBelow(n) { // then it is between them
 		f.checkPush(remote, n, p)
 	}
 	return p

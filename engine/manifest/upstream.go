@@ -58,6 +58,9 @@ func parseUpstream(text string) (*url.URL, error) {
 	if err != nil || host != u.Hostname() || strings.HasPrefix(host, "-") {
 		return nil, slip{"has no canonical host name", forms}
 	}
+	if host == egress.LocalHost || strings.HasSuffix(host, "."+egress.LocalHost) {
+		return nil, slip{"is on a host of bb itself", ""}
+	}
 	port := u.Port()
 	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port) || strings.HasSuffix(u.Host, ":") {
 		return nil, slip{"has a port that is not between 1 and 65535", forms}
