@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -69,13 +70,11 @@ func (r Remote) check() error {
 		if len(patterns) > maxPatterns {
 			return fmt.Errorf("push.%s: more than %d patterns", what, maxPatterns)
 		}
-		for _, p := range patterns {
-			if p == "" || len(p) > maxPattern || strings.ContainsFunc(p, func(c rune) bool { return c < 0x20 || c == 0x7f }) {
-				return fmt.Errorf("push.%s: a pattern is empty, too long, or has a control byte", what)
-			}
+		if slices.ContainsFunc(patterns, func(p string) bool { return len(p) > maxPattern }) {
+			return fmt.Errorf("push.%s: a pattern is longer than %d bytes", what, maxPattern)
 		}
 	}
-	return nil
+	return CheckPush(r.Push)
 }
 
 // checkUpstream accepts ssh://USER@HOST[:PORT]/PATH and https://HOST[:PORT]/PATH

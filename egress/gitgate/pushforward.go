@@ -75,7 +75,7 @@ func (p *push) settle(ctx context.Context, failure *upstream.Failure, said []str
 	text := cleanText(failure.Text, 400)
 	v := verdict{kind: Failed, reason: text, lines: upstreamLines(said)}
 	switch {
-	case len(p.head.updates) > 1 && strings.Contains(failure.Text+strings.Join(failure.Said, " "), "support --atomic"):
+	case failure.Kind == upstream.Atomic:
 		v.kind, v.reason = Refused, "the upstream cannot take several refs at once or none: push one ref at a time"
 		return v
 	case failure.Kind == upstream.Rejected:

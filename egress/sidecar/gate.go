@@ -7,6 +7,7 @@ import (
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/gitgate"
+	"github.com/bot-bottle/bb/egress/gitgate/upstream"
 )
 
 // gitDirName is the git gate's directory below the authority's, and that of its
@@ -28,7 +29,7 @@ func openLogs(opts Options) map[string]*store {
 }
 
 // openGate starts a git gate without remotes.
-func openGate(opts Options, log func(entry any)) (Gate, error) {
+func openGate(opts Options, agent *hostAgent, log func(entry any)) (Gate, error) {
 	// Found when the process began: one that is not dumpable cannot ask.
 	self, err := os.Executable()
 	if err != nil {
@@ -42,7 +43,8 @@ func openGate(opts Options, log func(entry any)) (Gate, error) {
 	}
 	gate, err := opts.newGate(gitgate.Options{
 		Dir: opts.GitDir, RunDir: run, Self: self, Note: opts.note,
-		Log: func(e gitgate.Entry) { log(e) },
+		Log:      func(e gitgate.Entry) { log(e) },
+		Upstream: &upstream.Access{RunDir: run, Self: self, HostAgent: agent.HostAgent},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("git gate: %w", err)

@@ -118,7 +118,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer control.Close()
 	// After that: it clears away what a sidecar left that does not live any more.
-	if state.gate, err = openGate(opts, pushes.add); err != nil {
+	if state.gate, err = openGate(opts, &state.agent, pushes.add); err != nil {
 		return err
 	}
 	defer state.gate.Close()
