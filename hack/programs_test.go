@@ -18,6 +18,7 @@ import (
 // task of a tree that an agent or a repository wrote (attacks F3, F4 and F11).
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
+	"cmd/bb/internal/cli/relaystart.go":  "bb itself, as the relay to the ssh-agent",
 	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
 	"egress/child/child.go":              "what the sidecar runs: only for those in this list",
 	"egress/pipelock/child.go":           "pipelock, beside the sidecar, which the user's bb put into its image",

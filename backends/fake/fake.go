@@ -146,8 +146,8 @@ func (d *Driver) Configure(_ context.Context, s *spec.Spec, secrets spec.Secrets
 			if t.Value == "" && (t.Keep == "" || c.State == nil || c.State.Tokens[slot] != t.Keep) {
 				return fmt.Errorf("the sidecar does not hold the token of %s", slot)
 			}
-			if egress.KindOf(t.Value) == egress.CredentialAgent {
-				state.Agent = egress.AgentGone
+			if strings.HasPrefix(slot, egress.SlotGit) && egress.KindOf(t.Value) == egress.CredentialAgent {
+				state.Agent = egress.AgentGone // there is nobody to connect to
 			}
 			state.Tokens[slot] = t.Digest + t.Keep
 			doc.Tokens[slot] = egress.Token{Digest: t.Digest + t.Keep}

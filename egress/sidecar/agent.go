@@ -94,11 +94,17 @@ func (c *controller) lend(conn *net.UnixConn) {
 		reply(conn, failed(err))
 		return
 	}
-	if conn.SetDeadline(time.Time{}) != nil || !reply(conn, egress.Reply{OK: true}) {
+	if conn.SetDeadline(time.Time{}) != nil {
 		return
 	}
 	link := newAgentLink(conn, hello.Keys)
+	link.turn <- struct{}{} // nothing is asked before the reply
+	// In place before the reply: who was told last is the one that counts.
 	c.state.agent.swap(nil, link)
+	if !reply(conn, egress.Reply{OK: true}) {
+		link.close()
+	}
+	<-link.turn
 	c.state.agentChanged()
 	link.run()
 	c.state.agent.swap(link, nil)

@@ -29,6 +29,8 @@ const (
 	// signsPerMinute is more than a busy agent pushes, and fewer than a search
 	// for something in signatures takes.
 	signsPerMinute = 120
+	// asksPerMinute bounds questions of any kind: each is one to the agent.
+	asksPerMinute = 600
 	// relaySilence ends a relay whose sidecar asks nothing: it pings.
 	relaySilence = 90 * time.Second
 	// signTime bounds one signature: a person may have to confirm it.
@@ -65,10 +67,11 @@ type AgentRelay struct {
 }
 
 // Serve answers on a stream until it ends, breaks the form or falls silent, or
-// the agent is gone. Whatever ends it is returned, never nil.
+// the agent is gone, and closes it. Whatever ended it is returned, never nil.
 func (r *AgentRelay) Serve(ctx context.Context, stream io.ReadWriteCloser) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer stream.Close()
 	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
 	defer stop()
 	if r.silence == 0 {
@@ -79,10 +82,17 @@ func (r *AgentRelay) Serve(ctx context.Context, stream io.ReadWriteCloser) error
 	}
 	silent := time.AfterFunc(r.silence, cancel)
 	defer silent.Stop()
+	asked, since := 0, time.Now()
 	for {
 		question, err := readAgentMessage(stream)
 		if err != nil {
 			return fmt.Errorf("the sidecar is gone: %w", err)
+		}
+		if time.Since(since) > time.Minute {
+			asked, since = 0, time.Now()
+		}
+		if asked++; asked > asksPerMinute {
+			return fmt.Errorf("the sidecar asks more than %d times in a minute", asksPerMinute)
 		}
 		silent.Reset(r.silence + signTime)
 		answer, gone := r.answer(ctx, question)

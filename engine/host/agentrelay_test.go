@@ -242,6 +242,18 @@ func TestRelayIsBounded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	flooded := relay(t, nil, key)
+	for range asksPerMinute {
+		if _, err := flooded.List(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := flooded.List(); err == nil {
+		t.Error("asked without end")
+	}
+	if err := flooded.end(t); !strings.Contains(err.Error(), "asks more than 600 times") {
+		t.Error(err)
+	}
 	silent := relay(t, func(r *AgentRelay) { r.silence = 50 * time.Millisecond }, key)
 	if err := silent.end(t); err == nil {
 		t.Error("a silent stream is served on")

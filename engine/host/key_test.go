@@ -39,7 +39,7 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 // startAgent runs a real ssh-agent for the test and returns its socket.
 func startAgent(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bb-agent") // short: a socket's path is
+	dir, err := os.MkdirTemp("", "bb-agent") //nolint:usetesting // a socket path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -42,22 +43,26 @@ const (
 
 // rules are tried in this order on each line, and lines in the order they came:
 // the first strong one is the reason.
-var rules = []rule{
-	strong(HostKey, `^Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|^No .{1,40} host key is known for|^Host key for .{1,255} has changed|no matching host key type`, hostKeyText),
-	strong(HostKey, `(SSL|TLS|server|peer).{0,40}certificate|certificate.{0,40}(verif|problem|expired)`, certText),
-	strong(Unreachable, `Could not resolve (proxy|hostname|host)|Name or service not known`, "cannot reach %s: the name does not resolve"),
-	strong(Unreachable, `Connection refused`, "cannot reach %s: connection refused"),
-	strong(Unreachable, `No route to host|Network is unreachable|Address not available`, "cannot reach %s: there is no way to its address"),
-	strong(Unreachable, `[Tt]imed out|Timeout`, "cannot reach %s: no answer"),
-	strong(Unreachable, `Couldn't connect to server|Failed to connect to`, "cannot reach %s: it takes no connection"),
-	strong(Unreachable, `from proxy after CONNECT|CONNECT tunnel failed|Proxy CONNECT aborted`, "cannot reach %s: the parent proxy refused"),
-	strong(Permission, `Permission denied( \(|, please)|Authentication failed for|returned error: 40[13]\b|HTTP 40[13]\b|could not read (Username|Password)|unable to read askpass|(?i:access denied|marked as read only|not allowed to (push|upload|access)|unauthorized|permission to \S+ denied)`, deniedText),
-	strong(Missing, `(?i:does not appear to be a git repository|repository .{0,255}not found|repository not found|project you were looking for|could not find repository|not exported)|returned error: (404|410)\b|HTTP 404\b|not valid: is this a git repository`, missingText),
-	strong(Missing, `returned error: 30\d\b|HTTP 30\d\b|unable to update url base from redirection`, "%s answers with a redirect, which bb does not follow: put the address that the repository has now into the bottle's manifest"),
-	strong(Atomic, `does not support --atomic push`, "%s knows no atomic push: push one ref at a time"),
-	strong(Unreachable, `(?:returned error:|HTTP) (5\d\d|429)\b`, "cannot reach %s: it answers with error $1"),
-	weak(Unreachable, `Connection (closed|reset)|kex_exchange|Broken pipe|Empty reply|unexpected disconnect|early EOF|RPC failed|hung up|recv error|SSL_ERROR|Could not read from remote repository|gnutls_handshake|TLS connect|Operation too slow|unable to access`, "cannot reach %s: the connection was closed"),
-}
+//
+// A sidecar without remotes does not hold them.
+var rules = sync.OnceValue(func() []rule {
+	return []rule{
+		strong(HostKey, `^Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|^No .{1,40} host key is known for|^Host key for .{1,255} has changed|no matching host key type`, hostKeyText),
+		strong(HostKey, `(SSL|TLS|server|peer).{0,40}certificate|certificate.{0,40}(verif|problem|expired)`, certText),
+		strong(Unreachable, `Could not resolve (proxy|hostname|host)|Name or service not known`, "cannot reach %s: the name does not resolve"),
+		strong(Unreachable, `Connection refused`, "cannot reach %s: connection refused"),
+		strong(Unreachable, `No route to host|Network is unreachable|Address not available`, "cannot reach %s: there is no way to its address"),
+		strong(Unreachable, `[Tt]imed out|Timeout`, "cannot reach %s: no answer"),
+		strong(Unreachable, `Couldn't connect to server|Failed to connect to`, "cannot reach %s: it takes no connection"),
+		strong(Unreachable, `from proxy after CONNECT|CONNECT tunnel failed|Proxy CONNECT aborted`, "cannot reach %s: the parent proxy refused"),
+		strong(Permission, `Permission denied( \(|, please)|Authentication failed for|returned error: 40[13]\b|HTTP 40[13]\b|could not read (Username|Password)|unable to read askpass|(?i:access denied|marked as read only|not allowed to (push|upload|access)|unauthorized|permission to \S+ denied)`, deniedText),
+		strong(Missing, `(?i:does not appear to be a git repository|repository .{0,255}not found|repository not found|project you were looking for|could not find repository|not exported)|returned error: (404|410)\b|HTTP 404\b|not valid: is this a git repository`, missingText),
+		strong(Missing, `returned error: 30\d\b|HTTP 30\d\b|unable to update url base from redirection`, "%s answers with a redirect, which bb does not follow: put the address that the repository has now into the bottle's manifest"),
+		strong(Atomic, `does not support --atomic push`, "%s knows no atomic push: push one ref at a time"),
+		strong(Unreachable, `(?:returned error:|HTTP) (5\d\d|429)\b`, "cannot reach %s: it answers with error $1"),
+		weak(Unreachable, `Connection (closed|reset)|kex_exchange|Broken pipe|Empty reply|unexpected disconnect|early EOF|RPC failed|hung up|recv error|SSL_ERROR|Could not read from remote repository|gnutls_handshake|TLS connect|Operation too slow|unable to access`, "cannot reach %s: the connection was closed"),
+	}
+})
 
 // failure is what lines say about a run that failed.
 func (w *watch) failure(t target) *Failure {
@@ -81,7 +86,7 @@ func classify(lines, out []string, t target) *Failure {
 	var second *Failure
 	for _, line := range lines {
 		_, theirs := strings.CutPrefix(line, "remote: ")
-		for _, r := range rules {
+		for _, r := range rules() {
 			m := r.match.FindStringSubmatch(line)
 			if m == nil || theirs && r.kind != Permission && r.kind != Missing {
 				continue // an upstream has its own words for these two only
@@ -112,12 +117,14 @@ func classify(lines, out []string, t target) *Failure {
 }
 
 // refused are the forms of a refused ref, for people and of --porcelain.
-var refused = regexp.MustCompile(`^ ?! ?\S* ?\[(?:remote )?rejected\] *(?:\S+ -> \S+ )?\((.+)\)$`)
+var refused = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^ ?! ?\S* ?\[(?:remote )?rejected\] *(?:\S+ -> \S+ )?\((.+)\)$`)
+})
 
 // rejection is why a ref was refused, if one was: not only because another was.
 func rejection(lines []string) (reason string) {
 	for _, line := range lines {
-		m := refused.FindStringSubmatch(line)
+		m := refused().FindStringSubmatch(line)
 		if m == nil || reason != "" && !strings.HasPrefix(reason, "atomic ") {
 			continue
 		}

@@ -130,11 +130,13 @@ func (w *watch) flush() {
 }
 
 // progress is what git says about its work, on either side.
-var progress = regexp.MustCompile(`^(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Writing|Unpacking|Finding|Getting|Checking|Updating) [A-Za-z ]+: +\d|^(remote: )?Total \d+ \(delta`)
+var progress = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Writing|Unpacking|Finding|Getting|Checking|Updating) [A-Za-z ]+: +\d|^(remote: )?Total \d+ \(delta`)
+})
 
 func (s *stream) keep(line string) {
 	w := s.w
-	if len(s.lines) >= maxLines && len(w.said) >= maxSaid || progress.MatchString(line) {
+	if len(s.lines) >= maxLines && len(w.said) >= maxSaid || progress().MatchString(line) {
 		return
 	}
 	cut := len(line) == maxLine

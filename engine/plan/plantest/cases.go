@@ -206,6 +206,8 @@ func liveHalf(t *table) {
 	t.on("the login is lent no more", Desired(dev), list(Running(Spec("dev", login("l1")))))
 	t.on("token rotated", want([]desireEdit{rotated(withToken)}, withToken), list(Running(withToken)))
 	t.on("token rotated and another identity", want([]desireEdit{rotated(withToken)}, Spec("dev", token, identity)), list(Running(withToken)))
+	t.on("the ssh-agent is gone", Desired(withToken), list(Running(withToken, sshAgent(egress.AgentGone))))
+	t.on("the ssh-agent is there", Desired(withToken), list(Running(withToken, sshAgent(egress.AgentConnected))))
 	t.on("token unknown is no change", Desired(withToken), list(Running(withToken)))
 	t.on("rules that bb did not give", Desired(dev), list(Running(dev, otherRules)))
 	t.on("rules that bb did not give, other routes wanted", Desired(Spec("dev", routes(route("b.example.com")))), list(Running(dev, otherRules)))

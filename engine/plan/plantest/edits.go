@@ -146,6 +146,10 @@ func otherParent(i *plan.Instance) {
 	i.State.Rules, i.Document = doc.Rules().Digest(), &doc
 }
 
+func sshAgent(word string) func(*plan.Instance) {
+	return func(i *plan.Instance) { i.State.Agent = word }
+}
+
 func unread(i *plan.Instance)    { i.Document = nil }
 func otherForm(i *plan.Instance) { i.Agent.Spec, i.Agent.SpecJSON = "v0:1", "not JSON" }
 
