@@ -121,7 +121,7 @@ func TestGitUpstreamFails(t *testing.T) {
 	}{
 		{"closed", "cannot reach", closed},
 		{"deaf", "cannot reach", deaf},
-		{"stranger", "permission", stranger},
+		{"stranger", "refused the credential", stranger},
 		{"other", "host key", other},
 		{"missing", "repository", missing},
 	}
