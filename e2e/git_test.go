@@ -50,7 +50,7 @@ func TestGitGate(t *testing.T) {
 	if d := time.Since(began); d > 5*time.Second {
 		t.Errorf("refused after %s", d)
 	}
-	for _, text := range []string{"remote: ", "config.py:3", "aws-access-token", "rejected"} {
+	for _, text := range []string{"remote: ", "config.py:3", "AWS access key", "rejected"} {
 		if !strings.Contains(out, text) {
 			t.Errorf("the agent does not read %q in:\n%s", text, out)
 		}
@@ -69,7 +69,7 @@ func TestGitGate(t *testing.T) {
 	}
 
 	log := h.must("git", "log", agent)
-	log.says(t, "accepted", "refused", "refs/heads/agent/one", "aws-access-token")
+	log.says(t, "accepted", "refused", "refs/heads/agent/one", "AWS access key")
 	if strings.Contains(log.all(), leak) {
 		t.Errorf("the log holds the secret: %s", log)
 	}
