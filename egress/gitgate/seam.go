@@ -138,7 +138,7 @@ func (direct) Run(ctx context.Context, _ upstream.Repo, c upstream.Command) erro
 			if c.Said != nil {
 				c.Said(said)
 			}
-		} else if strings.HasPrefix(l, "fatal:") {
+		} else if strings.HasPrefix(l, "fatal:") && f.Text == "git failed" {
 			f.Text = strings.TrimSpace(l)
 		} else if strings.Contains(l, "failed to push some refs") {
 			f.Kind, f.Text = upstream.Rejected, "the upstream rejected it"
