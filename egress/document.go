@@ -29,6 +29,10 @@ type Document struct {
 	Pipelock bool `json:"pipelock,omitempty"`
 	// Remotes are what the git gate serves.
 	Remotes []Remote `json:"remotes,omitempty"`
+	// Supervise lets the agent propose what it needs.
+	Supervise bool `json:"supervise,omitempty"`
+	// ApprovedValues may pass in spite of a detector.
+	ApprovedValues []ApprovedValue `json:"approved_values,omitempty"`
 	// Canary is a value that was planted in the bottle and belongs nowhere: a
 	// request that holds it shows an agent, or a program in its hands, that
 	// collects secrets. It is no secret of the host's.
@@ -37,7 +41,7 @@ type Document struct {
 
 // Rules are what of the document is enforced, and no secret.
 func (d *Document) Rules() Rules {
-	return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock, d.Remotes}
+	return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock, d.Remotes, d.Supervise, d.ApprovedValues}
 }
 
 // Parent is a proxy that is asked to connect by name; then the sidecar resolves
@@ -83,11 +87,13 @@ type StateLine struct {
 
 // Rules are what a sidecar enforces.
 type Rules struct {
-	Routes     []Route
-	UpstreamCA string
-	Parent     *Parent
-	Pipelock   bool
-	Remotes    []Remote `json:",omitempty"`
+	Routes         []Route
+	UpstreamCA     string
+	Parent         *Parent
+	Pipelock       bool
+	Remotes        []Remote        `json:",omitempty"`
+	Supervise      bool            `json:",omitempty"`
+	ApprovedValues []ApprovedValue `json:",omitempty"`
 }
 
 // Digest identifies rules, without where they come from, in hex.
