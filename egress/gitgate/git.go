@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/bot-bottle/bb/egress/child"
@@ -81,7 +80,7 @@ func (g *Gate) git(ctx context.Context, c gitRun) error {
 		Limits: child.Limits{Descriptors: 1024}, Grace: gitGrace,
 	})
 	switch {
-	case err == nil || errors.Is(err, exec.ErrWaitDelay):
+	case err == nil || errors.Is(err, child.ErrWaitDelay):
 		// The latter: it succeeded, and what it left unread was waited for.
 		return nil
 	case ctx.Err() != nil:

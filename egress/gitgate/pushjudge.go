@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // Limits of what runs to judge a push.
@@ -182,7 +182,7 @@ func (p *push) news() []string {
 // ask runs a git that answers by its exit code.
 func (p *push) ask(ctx context.Context, args ...string) (bool, error) {
 	err := p.g.git(ctx, gitRun{Dir: p.s.mirror.dir, Env: p.env(), Args: args, Stdout: &bytes.Buffer{}, Limit: askLimit})
-	var exit *exec.ExitError
+	var exit *child.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return false, nil
 	}
