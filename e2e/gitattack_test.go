@@ -64,7 +64,7 @@ func TestGitAttacks(t *testing.T) {
 		"G2: a path that climbs":              "curl -sf --noproxy '*' --path-as-is 'http://git-gate:9420/origin.git/../../../../etc/passwd'",
 		"G3: a secret in an older commit":     "echo " + leak + " > s && git add s && git commit -qm s && git rm -q s && git commit -qm gone && git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~2; exit $e",
 		"G3: a secret in a message":           "git commit -q --allow-empty -m 'key " + leak + "' && git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~1; exit $e",
-		"G3: a secret as the author":          "git -c user.name=" + leak + " commit -q --allow-empty -m a && git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~1; exit $e",
+		"G3: a secret as the author":          "git commit -q --allow-empty --author='" + leak + " <a@example.com>' -m a && git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~1; exit $e",
 		"G3: a secret as a branch":            "git push origin HEAD:refs/heads/agent/" + leak,
 		"G3: a secret as a file":              "touch " + leak + " && git add . && git commit -qm f && git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~1; exit $e",
 		"G3: a secret in a merge":             "git switch -q -c side HEAD~0 && git commit -q --allow-empty -m side && git switch -q agent/x && git merge -q --no-ff --no-commit side; echo " + leak + " > m; git add m; git commit -qm merge; git push origin HEAD:refs/heads/agent/y; e=$?; git reset -q --hard HEAD~1; git branch -qD side; exit $e",

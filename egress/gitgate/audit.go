@@ -78,7 +78,7 @@ func (p *push) mask(s string) string {
 const hidden = "(hidden: it holds what may be a secret)"
 
 // nameSearch bounds the search of names for the log.
-const nameSearch = 20 * time.Second
+const nameSearch = 5 * time.Second
 
 // record writes one entry for each ref.
 func (p *push) record(v verdict) {

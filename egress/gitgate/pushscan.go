@@ -27,7 +27,8 @@ func (p *push) search(ctx context.Context, tips tips) verdict {
 	if err != nil {
 		return p.broken(ctx, "it cannot be searched for secrets, and nothing was pushed", err)
 	}
-	p.report, p.searched = report, true
+	// A scanner that stopped may not have come to the names.
+	p.report, p.searched = report, report.Refused == "" && !report.Truncated
 	if report.Refused != "" {
 		return verdict{kind: Refused, reason: cleanText(report.Refused, 400)}
 	}
