@@ -81,6 +81,10 @@ func (p *push) judgeRefs(ctx context.Context, tips tips) (map[string]string, err
 			each[u.Ref] = err.Error()
 			continue
 		}
+		if other := tips.Links[u.Ref]; other != "" {
+			each[u.Ref] = fmt.Sprintf("%s is another name of %s on the upstream: choose another", u.Ref, cleanText(other, 120))
+			continue
+		}
 		switch has := tips.Refs[u.Ref]; {
 		case has != u.Old && u.Old == "":
 			each[u.Ref] = u.Ref + ": it exists on the upstream: fetch first"

@@ -68,7 +68,7 @@ func (p *push) scanNew(ctx context.Context, req leaks.Request, tips tips) (leaks
 	go func() {
 		err := p.g.git(ctx, gitRun{
 			Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"rev-list", "--objects", "--stdin"},
-			Stdin: strings.NewReader(p.wanted(tips)), Stdout: count, Limit: listLimit,
+			Stdin: strings.NewReader(wanted(p.news(), tips)), Stdout: count, Limit: listLimit,
 		})
 		_ = idsIn.CloseWithError(err)
 		listed <- err
@@ -83,14 +83,15 @@ func (p *push) scanNew(ctx context.Context, req leaks.Request, tips tips) (leaks
 		read <- err
 	}()
 	report, err := p.g.scan(ctx, req, objectsOut)
-	if err == nil && report.Refused == "" && !report.Truncated && len(report.Findings) == 0 {
+	// Findings alone refuse nothing: they may be known.
+	stopped := report.Refused != "" || report.Truncated
+	if err == nil && !stopped {
 		// Whatever the scanner left would not have been searched.
 		var left int64
 		if left, err = io.Copy(io.Discard, objectsOut); err == nil && left > 0 {
 			err = errors.New("the scanner did not read everything")
 		}
 	}
-	stopped := report.Refused != "" || report.Truncated || len(report.Findings) > 0
 	_ = objectsOut.CloseWithError(errEnough)
 	if err != nil || stopped {
 		cancel()
@@ -115,9 +116,9 @@ func ignoreIf(stopped bool, err error) error {
 
 // wanted is the input of git rev-list: what is new, without what the upstream
 // has.
-func (p *push) wanted(tips tips) string {
+func wanted(ids []string, tips tips) string {
 	var b strings.Builder
-	for _, id := range p.news() {
+	for _, id := range ids {
 		b.WriteString(id + "\n")
 	}
 	seen := map[string]bool{}

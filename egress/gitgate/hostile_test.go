@@ -1,0 +1,151 @@
+package gitgate
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/gitgate/leaks"
+)
+
+// object writes an object that git itself would not write.
+func (b *bench) object(kind, content string) string {
+	b.t.Helper()
+	cmd := exec.Command("git", "hash-object", "-w", "--literally", "-t", kind, "--stdin")
+	cmd.Dir, cmd.Stdin = b.clone, strings.NewReader(content)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		b.t.Fatalf("%s", out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// A branch may be named like the id of an object: what is pushed is the object
+// that was judged, and not what the branch is.
+func TestBranchNamedLikeAnObject(t *testing.T) {
+	b := newBench(t, egress.Push{Tags: true})
+	b.git("checkout", "-q", "-b", "theirs")
+	b.commit("theirs")
+	b.git("push", "-q", b.upstream, "theirs")
+	good := b.commit("on top")
+	b.git("tag", "-a", "-m", "one", "v1")
+	tag := b.git("rev-parse", "v1")
+	b.git("checkout", "-q", "-b", "other", "main")
+	b.commit("without theirs")
+	b.accepted("other:refs/heads/"+good, "other:refs/heads/"+tag, "other:refs/tags/"+tag)
+	b.git("push", "-q", "origin", good+"^{commit}:refs/heads/theirs", tag+"^{tag}:refs/tags/v1")
+	if got := b.refs(); !strings.Contains(got, "refs/heads/theirs "+good) || !strings.Contains(got, "refs/tags/v1 "+tag) {
+		t.Errorf("something else arrived than %s and %s:\n%s", good, tag, got)
+	}
+}
+
+// A branch of the upstream may be another name of its default branch.
+func TestOtherNameOfTheDefaultBranch(t *testing.T) {
+	b := newBench(t, egress.Push{Delete: true})
+	b.git("--git-dir", b.upstream, "symbolic-ref", "refs/heads/trunk", "refs/heads/main")
+	b.git("checkout", "-q", "-b", "work")
+	b.commit("second")
+	b.refused("another name of refs/heads/main", "work:trunk")
+	b.refused("another name of refs/heads/main", ":trunk")
+}
+
+// refs/heads/refs/heads/main is what git may take for refs/heads/main.
+func TestRefsWithinRefs(t *testing.T) {
+	b := newBench(t, egress.Push{Tags: true})
+	b.git("checkout", "-q", "-b", "work")
+	b.commit("second")
+	b.refused("within", "work:refs/heads/refs/heads/main")
+	b.refused("within", "work:refs/tags/refs/heads/main")
+}
+
+// What a finding is in may be known: all else must have been searched.
+func TestSearchEndsAtKnownFinding(t *testing.T) {
+	b := newBench(t, egress.Push{})
+	known := b.git("rev-parse", "main:README")
+	b.gate.scan = func(_ context.Context, req leaks.Request, objects io.Reader) (leaks.Report, error) {
+		return leaks.Report{Findings: []leaks.Finding{{Object: known, Type: "blob", Line: 1, Rule: "x"}}}, nil
+	}
+	b.git("checkout", "-q", "-b", "work")
+	b.write("a", secret)
+	b.commit("unsearched")
+	b.refused("cannot be searched", "work")
+}
+
+// Objects that say something else of another than it is would hide what lies
+// behind it.
+func TestObjectsThatLie(t *testing.T) {
+	b := newBench(t, egress.Push{Tags: true})
+	b.served.Load().remote.Push.Protect = nil
+	b.git("checkout", "-q", "-b", "work")
+	b.write("d/s", secret)
+	id := b.commit("hidden")
+	tree, dir, blob := b.git("rev-parse", "HEAD^{tree}"), b.git("rev-parse", "HEAD:d"), b.git("rev-parse", "HEAD:d/s")
+	raw := func(id string) string {
+		out, err := hex.DecodeString(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	commit := func(tree string) string {
+		return b.object("commit", "tree "+tree+"\nauthor a <a@example.com> 1 +0000\ncommitter a <a@example.com> 1 +0000\n\nx\n")
+	}
+	tag := func(id, kind string) string {
+		return b.object("tag", "object "+id+"\ntype "+kind+"\ntag v\ntagger a <a@example.com> 1 +0000\n\nx\n")
+	}
+	for name, c := range map[string]struct{ ref, id string }{
+		"a commit as a blob":         {"refs/tags/v", tag(id, "blob")},
+		"a tree as a blob":           {"refs/tags/v", tag(tree, "blob")},
+		"a commit as a tag":          {"refs/tags/v", tag(id, "tag")},
+		"a blob as a commit":         {"refs/tags/v", tag(blob, "commit")},
+		"a directory as a file":      {"refs/heads/x", commit(b.object("tree", "100644 d\x00"+raw(dir)))},
+		"a directory as a link":      {"refs/heads/x", commit(b.object("tree", "120000 d\x00"+raw(dir)))},
+		"a directory as a submodule": {"refs/heads/x", commit(b.object("tree", "160000 d\x00"+raw(dir)))},
+		"a file as a submodule":      {"refs/heads/x", commit(b.object("tree", "160000 d\x00"+raw(blob)))},
+		"a device":                   {"refs/heads/x", commit(b.object("tree", "060000 d\x00"+raw(blob)))},
+		"a mode that overflows":      {"refs/heads/x", commit(b.object("tree", "4000000000000160000 d\x00"+raw(blob)))},
+		"a tree as a parent":         {"refs/heads/x", b.object("commit", "tree "+b.git("rev-parse", "main^{tree}")+"\nparent "+dir+"\nauthor a <a@example.com> 1 +0000\ncommitter a <a@example.com> 1 +0000\n\nx\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.t, c.ref = t, c.ref+strings.ReplaceAll(name, " ", "-")
+			all := []string{c.id, id, tree, dir, blob}
+			if out, err := b.try("rev-parse", "--verify", "-q", c.id+"^{tree}"); err == nil {
+				all = append(all, out)
+			}
+			_, answer := b.post(pkt(none+" "+c.id+" "+c.ref+caps) + "0000" + b.pack(strings.Join(all, "\n")+"\n"))
+			t.Logf("%.300q", answer)
+			for _, kept := range []string{dir, blob} {
+				cmd := exec.Command("git", "--git-dir", b.upstream, "cat-file", "-p", kept)
+				if out, err := cmd.CombinedOutput(); err == nil && bytes.Contains(out, []byte(secret)) {
+					t.Errorf("%s is on the upstream", kept)
+				}
+			}
+			if strings.Contains(answer, "ok "+c.ref) != strings.Contains(b.refs(), c.ref+" ") {
+				t.Errorf("the answer and the upstream differ: %s", b.refs())
+			}
+		})
+	}
+}
+
+// A name is as new as the tree that holds it, whatever the file.
+func TestSecretInTheNameOfAKnownFile(t *testing.T) {
+	b := newBench(t, egress.Push{})
+	b.write("old", "first")
+	b.commit("one")
+	b.write("old", "second")
+	b.commit("two")
+	b.write("old", "third")
+	b.commit("three")
+	b.git("push", "-q", b.upstream, "main")
+	for _, content := range []string{"first", "third"} {
+		b.git("checkout", "-q", "-B", "work", "main")
+		b.write(secret+"/"+"x", content)
+		b.commit("by name")
+		b.refused("test-secret", "work")
+	}
+}
