@@ -96,7 +96,7 @@ func checkRefName(ref string) error {
 	if len(components) < 3 || components[0] != "refs" {
 		return errors.New("is no full name such as refs/heads/NAME")
 	}
-	if strings.EqualFold(components[2], "refs") {
+	if strings.EqualFold(components[1], "refs") || strings.EqualFold(components[2], "refs") {
 		return errors.New("is a full name within another, which git may take for that one")
 	}
 	for _, c := range components {

@@ -149,3 +149,84 @@ func TestSecretInTheNameOfAKnownFile(t *testing.T) {
 		b.refused("test-secret", "work")
 	}
 }
+
+// What was taken back within a push is in the history all the same: merged by a
+// person who saw no change, each commit of it would be a base to push from.
+func TestProtectedPathsInHistory(t *testing.T) {
+	b := newBench(t, egress.Push{Tags: true})
+	const evil = "on: evil\n"
+	back := func() {
+		b.git("checkout", "-q", "main", "--", ".github")
+		b.commit("taken back")
+	}
+	for name, change := range map[string]func(){
+		"change": func() {
+			b.write(".github/workflows/ci.yml", evil)
+			b.commit("evil")
+			b.commit("between")
+			back()
+		},
+		"delete": func() {
+			b.git("rm", "-q", ".github/workflows/ci.yml")
+			b.commit("gone")
+			back()
+		},
+		"in a side": func() {
+			b.git("checkout", "-q", "-b", "side")
+			b.write(".github/workflows/ci.yml", evil)
+			b.commit("evil")
+			b.git("checkout", "-q", "work")
+			b.commit("ours")
+			b.git("merge", "-q", "-s", "ours", "-m", "m", "side")
+			b.git("branch", "-q", "-D", "side")
+		},
+		"in a root": func() {
+			b.git("checkout", "-q", "--orphan", "side")
+			b.write(".github/workflows/ci.yml", evil)
+			b.commit("evil")
+			b.git("checkout", "-q", "work")
+			b.git("merge", "-q", "-s", "ours", "--allow-unrelated-histories", "-m", "m", "side")
+			b.git("branch", "-q", "-D", "side")
+		},
+		"in a merge": func() {
+			b.git("checkout", "-q", "-b", "side")
+			b.commit("theirs")
+			b.git("checkout", "-q", "work")
+			b.commit("ours")
+			b.git("merge", "-q", "--no-commit", "side")
+			b.write(".github/workflows/ci.yml", evil)
+			b.commit("merged")
+			back()
+			b.git("branch", "-q", "-D", "side")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.t = t
+			b.git("checkout", "-q", "-B", "work", "main")
+			change()
+			if b.git("diff", "--name-only", "main", "work", "--", ".github") != "" {
+				t.Fatal("it is not taken back")
+			}
+			b.refused("rewrite that", "work")
+			b.git("tag", "-f", "-a", "-m", "it", "v1")
+			b.refused("rewrite that", "v1")
+		})
+	}
+	b.t = t
+	// What the upstream has is not looked at again, nor what comes from its
+	// default branch.
+	b.git("checkout", "-q", "-B", "work", "main")
+	b.git("checkout", "-q", "main")
+	for _, text := range []string{"on: [push]\n", "on: [push, tag]\n"} {
+		b.write(".github/workflows/ci.yml", text)
+		b.commit("a person's")
+	}
+	b.git("push", "-q", b.upstream, "main")
+	b.git("checkout", "-q", "work")
+	b.commit("ours")
+	b.git("merge", "-q", "-m", "the one before the last", "main~1")
+	b.commit("more")
+	b.git("merge", "-q", "-m", "the last", "main")
+	b.git("tag", "tree", "work^{tree}")
+	b.accepted("work", "tree")
+}
