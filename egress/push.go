@@ -79,6 +79,11 @@ func matchRef(pattern, ref string) bool {
 	return len(ref) > len(before)+len(after) && strings.HasPrefix(ref, before) && strings.HasSuffix(ref, after)
 }
 
+// likeID tells whether a name could be the id of an object.
+func likeID(name string) bool {
+	return (len(name) == 40 || len(name) == 64) && strings.Trim(strings.ToLower(name), "0123456789abcdef") == ""
+}
+
 // checkRefName refuses what git check-ref-format does, and names that a shell,
 // a terminal or a person may take for something else.
 func checkRefName(ref string) error {
@@ -98,6 +103,9 @@ func checkRefName(ref string) error {
 	}
 	if strings.EqualFold(components[1], "refs") || strings.EqualFold(components[2], "refs") {
 		return errors.New("is a full name within another, which git may take for that one")
+	}
+	if kind := "refs/" + components[1] + "/"; (kind == branchRefs || kind == tagRefs) && len(components) == 3 && likeID(components[2]) {
+		return errors.New("is the id of an object, and whoever asks for a version by that may get this")
 	}
 	for _, c := range components {
 		switch {

@@ -93,6 +93,7 @@ func TestJudge(t *testing.T) {
 		{"tag moved by force", open, RefUpdate{"refs/tags/v1", idA, idB}, RefFacts{}, ""},
 		{"alike", open, RefUpdate{"refs/heads/x", "", idB}, RefFacts{Alike: "refs/heads/X"}, "cannot be beside refs/heads/X"},
 		{"HEAD", open, RefUpdate{"HEAD", idA, idB}, RefFacts{}, "no full name"},
+		{"an id", open, RefUpdate{"refs/heads/" + idA, "", idB}, RefFacts{}, "the id of an object"},
 		{"within another", open, RefUpdate{"refs/heads/refs/heads/main", "", idB}, RefFacts{}, "within another"},
 		{"branch HEAD", open, RefUpdate{"refs/heads/HEAD", "", idB}, RefFacts{}, "calls HEAD"},
 		{"notes", open, RefUpdate{"refs/notes/commits", "", idB}, RefFacts{}, "only branches"},

@@ -37,7 +37,9 @@ func TestBranchNamedLikeAnObject(t *testing.T) {
 	tag := b.git("rev-parse", "v1")
 	b.git("checkout", "-q", "-b", "other", "main")
 	b.commit("without theirs")
-	b.accepted("other:refs/heads/"+good, "other:refs/heads/"+tag, "other:refs/tags/"+tag)
+	b.refused("the id of an object", "other:refs/heads/"+good)
+	b.refused("the id of an object", "other:refs/tags/"+tag)
+	b.git("push", "-q", b.upstream, "other:refs/heads/"+good, "other:refs/heads/"+tag, "other:refs/tags/"+tag)
 	b.git("push", "-q", "origin", good+"^{commit}:refs/heads/theirs", tag+"^{tag}:refs/tags/v1")
 	if got := b.refs(); !strings.Contains(got, "refs/heads/theirs "+good) || !strings.Contains(got, "refs/tags/v1 "+tag) {
 		t.Errorf("something else arrived than %s and %s:\n%s", good, tag, got)
@@ -52,6 +54,22 @@ func TestOtherNameOfTheDefaultBranch(t *testing.T) {
 	b.commit("second")
 	b.refused("another name of refs/heads/main", "work:trunk")
 	b.refused("another name of refs/heads/main", ":trunk")
+}
+
+// A branch is not named like a tag, nor the other way round: by that name people
+// and their tools get the one or the other.
+func TestBranchNamedLikeATag(t *testing.T) {
+	b := newBench(t, egress.Push{Tags: true, Force: true})
+	b.git("checkout", "-q", "-b", "work")
+	b.commit("second")
+	b.git("push", "-q", b.upstream, "main:refs/tags/v1.0", "main:refs/heads/theirs")
+	b.refused("cannot be beside refs/tags/v1.0", "work:refs/heads/v1.0")
+	b.refused("cannot be beside refs/tags/v1.0", "work:refs/heads/V1.0")
+	b.refused("cannot be beside refs/heads/theirs", "work:refs/tags/theirs")
+	b.refused("cannot be beside refs/", "work:refs/heads/v2", "work:refs/tags/v2")
+	b.git("push", "-q", b.upstream, "main:refs/heads/v1.0") // by a person
+	b.accepted("work:refs/heads/v1.0")
+	b.accepted("work:refs/heads/v1.0.1", "work:refs/tags/v2")
 }
 
 // refs/heads/refs/heads/main is what git may take for refs/heads/main.
@@ -229,4 +247,35 @@ func TestProtectedPathsInHistory(t *testing.T) {
 	b.git("merge", "-q", "-m", "the last", "main")
 	b.git("tag", "tree", "work^{tree}")
 	b.accepted("work", "tree")
+}
+
+// A history that a client says is cut off is whole all the same.
+func TestShallowLies(t *testing.T) {
+	b := newBench(t, egress.Push{})
+	b.git("checkout", "-q", "-b", "work")
+	b.write("s", secret)
+	hides := b.commit("holds it")
+	b.git("rm", "-q", "s")
+	id := b.commit("removed")
+	whole := b.pack("work\n^main\n", "--revs")
+	last := b.pack(id + "\n")
+	for name, c := range map[string]struct{ shallow, pack, want string }{
+		"cut at the last":            {id, whole, "ng refs/heads/x"},
+		"cut at the one before":      {hides, whole, "ng refs/heads/x"},
+		"cut at the root":            {b.git("rev-parse", "main"), whole, "test-secret"},
+		"cut where nothing is":       {"1234567812345678123456781234567812345678", whole, "test-secret"},
+		"cut, and without the rest":  {id, last, "ng refs/heads/x"},
+		"cut before, without it too": {hides, last, "ng refs/heads/x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.t = t
+			before := b.refs()
+			_, answer := b.post(pkt("shallow "+c.shallow) + pkt(none+" "+id+" refs/heads/x"+caps) + "0000" + c.pack)
+			if !strings.Contains(answer, c.want) || b.refs() != before {
+				t.Errorf("%q\n%s", answer, b.refs())
+			}
+			t.Logf("%q", answer)
+			b.nothingLeft()
+		})
+	}
 }

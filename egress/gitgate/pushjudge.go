@@ -109,8 +109,10 @@ func (p *push) judgeRefs(ctx context.Context, tips tips) (map[string]string, err
 	return each, nil
 }
 
-// likeness maps each ref that would be new to one that it cannot be beside
-// where names have no case or are directories: on the disk of an upstream.
+// likeness maps each ref that would be new to one that it cannot be beside: where
+// names have no case or are directories, on the disk of an upstream; or where a
+// version is asked for by its short name, since that of a branch may win over
+// that of a tag.
 func likeness(tips tips, updates []egress.RefUpdate) map[string]string {
 	names, above := map[string]string{}, map[string]string{}
 	add := func(ref string) {
@@ -130,6 +132,12 @@ func likeness(tips tips, updates []egress.RefUpdate) map[string]string {
 			found := names[low]
 			if found == "" {
 				found = above[low]
+			}
+			if name, is := strings.CutPrefix(low, "refs/heads/"); is && found == "" {
+				found = names["refs/tags/"+name]
+			}
+			if name, is := strings.CutPrefix(low, "refs/tags/"); is && found == "" {
+				found = names["refs/heads/"+name]
 			}
 			for i := strings.LastIndexByte(low, '/'); i > 0 && found == ""; i = strings.LastIndexByte(low[:i], '/') {
 				found = names[low[:i]]
