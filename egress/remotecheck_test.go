@@ -65,8 +65,8 @@ func TestCheckRemotes(t *testing.T) {
 		"key for https":  {func(r *Remote) { r.Upstream = "https://git.example.com/a" }, "host_key is for ssh"},
 		"slot of routes": {func(r *Remote) { r.Slot = "EGRESS_TOKEN_0" }, "slot is not named"},
 		"no slot":        {func(r *Remote) { r.Slot = "" }, "slot is not named"},
-		"pattern":        {func(r *Remote) { r.Push.Allow = []string{"refs/heads/\n"} }, "push.allow: a pattern"},
-		"empty pattern":  {func(r *Remote) { r.Push.Protect = []string{""} }, "push.protect: a pattern"},
+		"pattern":        {func(r *Remote) { r.Push.Allow = []string{"refs/heads/\n"} }, "can match no ref that may be pushed"},
+		"empty pattern":  {func(r *Remote) { r.Push.Protect = []string{""} }, "push.protect: \"\" is empty"},
 	} {
 		r := good
 		tt.change(&r)

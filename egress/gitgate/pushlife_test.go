@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -115,8 +115,7 @@ func (b *bench) holdScan() (reached chan struct{}) {
 func (b *bench) eventuallyNothingLeft() {
 	b.t.Helper()
 	for range 100 {
-		dir, _ := os.ReadDir(b.gate.o.Dir)
-		if len(dir) == 0 && len(b.gate.places) == 0 {
+		if left, _ := filepath.Glob(filepath.Join(b.gate.o.Dir, "push-*")); len(left) == 0 && len(b.gate.places) == 0 {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -151,6 +150,7 @@ func TestClientKilled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			req.Header.Set("Content-Type", requestType(pushName))
 			if res, err := http.DefaultClient.Do(req); err == nil {
 				_, _ = io.Copy(io.Discard, res.Body)
 				_ = res.Body.Close()
@@ -201,5 +201,5 @@ func TestOff(t *testing.T) {
 	b := newBench(t, egress.Push{Off: true})
 	b.git("checkout", "-q", "-b", "work")
 	b.commit("second")
-	b.refused("pushes to this remote are off", "work")
+	b.refused("pushing to origin is switched off", "work")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"time"
 )
 
 // serve answers one request. Only the path, the query, the method and four
@@ -76,7 +77,7 @@ func within(r *http.Request, s *served) (*http.Request, func()) {
 func (g *Gate) advertise(w *writer, r *http.Request, s *served, service string) {
 	ctx, protocol := r.Context(), protocolOf(r.Header.Get("Git-Protocol"))
 	if service == pushName && s.remote.Push.Off {
-		sayError(w, service, true, noPush(s))
+		g.switchedOff(w, true, s)
 		return
 	}
 	if err := s.mirror.renew(ctx); err != nil {
@@ -141,7 +142,7 @@ func (g *Gate) push(w *writer, r *http.Request, s *served) {
 		return
 	}
 	if s.remote.Push.Off {
-		sayError(w, pushName, false, noPush(s))
+		g.switchedOff(w, false, s)
 		return
 	}
 	body, err := openBody(w, r, pushBody)
@@ -154,8 +155,11 @@ func (g *Gate) push(w *writer, r *http.Request, s *served) {
 	g.receive(w, r, s)
 }
 
-func noPush(s *served) string {
-	return "pushing to " + s.remote.Name + " is switched off for this bottle (push: off)"
+// switchedOff refuses a push before it sends anything.
+func (g *Gate) switchedOff(w http.ResponseWriter, advert bool, s *served) {
+	reason := "pushing to " + s.remote.Name + " is switched off for this bottle (push: off)"
+	g.o.Log(Entry{Time: time.Now(), Remote: s.remote.Name, Verdict: Refused, Reason: reason})
+	sayError(w, pushName, advert, reason)
 }
 
 func protocolEnv(protocol string) []string {
