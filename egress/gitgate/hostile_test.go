@@ -206,6 +206,15 @@ func TestProtectedPathsInHistory(t *testing.T) {
 			b.git("merge", "-q", "-s", "ours", "--allow-unrelated-histories", "-m", "m", "side")
 			b.git("branch", "-q", "-D", "side")
 		},
+		"in a stranger's": func() {
+			b.git("checkout", "-q", "-b", "side")
+			b.write(".github/workflows/ci.yml", evil)
+			b.commit("evil")
+			b.git("push", "-q", b.upstream, "+side:refs/pull/1/head")
+			b.git("checkout", "-q", "work")
+			b.git("merge", "-q", "-s", "ours", "--no-ff", "-m", "m", "side")
+			b.git("branch", "-q", "-D", "side")
+		},
 		"in a merge": func() {
 			b.git("checkout", "-q", "-b", "side")
 			b.commit("theirs")
@@ -231,8 +240,8 @@ func TestProtectedPathsInHistory(t *testing.T) {
 		})
 	}
 	b.t = t
-	// What the upstream has is not looked at again, nor what comes from its
-	// default branch.
+	// What comes from the upstream's default branch is not looked at again, nor
+	// what the branch had.
 	b.git("checkout", "-q", "-B", "work", "main")
 	b.git("checkout", "-q", "main")
 	for _, text := range []string{"on: [push]\n", "on: [push, tag]\n"} {
@@ -247,6 +256,13 @@ func TestProtectedPathsInHistory(t *testing.T) {
 	b.git("merge", "-q", "-m", "the last", "main")
 	b.git("tag", "tree", "work^{tree}")
 	b.accepted("work", "tree")
+	b.write(".github/workflows/ci.yml", "on: [theirs]\n")
+	b.commit("a person's")
+	b.git("checkout", "-q", "main", "--", ".github")
+	b.commit("taken back")
+	b.git("push", "-q", b.upstream, "work:theirs")
+	b.commit("on top")
+	b.accepted("work:theirs")
 }
 
 // A history that a client says is cut off is whole all the same.

@@ -17,21 +17,23 @@ import (
 const maxPath = 64 << 10
 
 // judgePaths maps refs that would change a protected path to why. Trees are
-// compared: at NEW, and at each new commit on the way there, a protected path
-// must be what it is at OLD, at the tip of the upstream's default branch, or at a
-// merge base with that, or be absent where it is absent there. On the way too:
-// once NEW is merged by a person, who sees no change, each of those commits is
-// such a merge base.
+// compared: at NEW, and at each commit on the way there, a protected path must be
+// what it is at OLD, at the tip of the upstream's default branch, or at a merge
+// base with that, or be absent where it is absent there. On the way too: once NEW
+// is merged by a person, who sees no change, each of those commits is such a merge
+// base.
 func (p *push) judgePaths(ctx context.Context, tips tips) (map[string]string, error) {
 	each := map[string]string{}
 	if len(p.s.remote.Push.Protect) == 0 {
 		return each, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, listLimit)
+	defer cancel()
 	for _, u := range p.head.updates {
 		if u.Deleted() {
 			continue
 		}
-		ids, err := p.touching(ctx, u.New, tips)
+		ids, err := p.touching(ctx, u, tips)
 		if err != nil {
 			return nil, err
 		}
@@ -164,13 +166,21 @@ func (p *push) difference(ctx context.Context, base, tree string) (map[string]st
 	return found, err
 }
 
-// touching lists the new commits, the latest first, that change a protected
-// path of one of their parents. Where they are sound, so are all between.
-func (p *push) touching(ctx context.Context, id string, tips tips) ([]string, error) {
+// touching lists the commits between the bases and NEW, the latest first, that
+// change a protected path of one of their parents. Where they are sound, so are
+// all between. That another ref of the upstream has a commit says nothing: a forge
+// lists what strangers propose.
+func (p *push) touching(ctx context.Context, u egress.RefUpdate, tips tips) ([]string, error) {
+	from := u.New + "\n"
+	for _, id := range []string{u.Old, tips.Refs[tips.Head]} {
+		if id != "" {
+			from += "^" + id + "\n"
+		}
+	}
 	var list bytes.Buffer
 	err := p.g.git(ctx, gitRun{
 		Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"rev-list", "--stdin"},
-		Stdin: strings.NewReader(wanted([]string{id}, tips)), Stdout: &list, Limit: listLimit,
+		Stdin: strings.NewReader(from), Stdout: &list, Limit: listLimit,
 	})
 	if err != nil || list.Len() == 0 {
 		return nil, err

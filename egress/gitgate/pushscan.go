@@ -68,7 +68,7 @@ func (p *push) scanNew(ctx context.Context, req leaks.Request, tips tips) (leaks
 	go func() {
 		err := p.g.git(ctx, gitRun{
 			Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"rev-list", "--objects", "--stdin"},
-			Stdin: strings.NewReader(wanted(p.news(), tips)), Stdout: count, Limit: listLimit,
+			Stdin: strings.NewReader(p.wanted(tips)), Stdout: count, Limit: listLimit,
 		})
 		_ = idsIn.CloseWithError(err)
 		listed <- err
@@ -116,9 +116,9 @@ func ignoreIf(stopped bool, err error) error {
 
 // wanted is the input of git rev-list: what is new, without what the upstream
 // has.
-func wanted(ids []string, tips tips) string {
+func (p *push) wanted(tips tips) string {
 	var b strings.Builder
-	for _, id := range ids {
+	for _, id := range p.news() {
 		b.WriteString(id + "\n")
 	}
 	seen := map[string]bool{}
