@@ -104,7 +104,12 @@ func checkRefName(ref string) error {
 	if strings.EqualFold(components[1], "refs") || strings.EqualFold(components[2], "refs") {
 		return errors.New("is a full name within another, which git may take for that one")
 	}
-	if kind := "refs/" + components[1] + "/"; (kind == branchRefs || kind == tagRefs) && len(components) == 3 && likeID(components[2]) {
+	switch kind := "refs/" + components[1] + "/"; {
+	case kind != branchRefs && kind != tagRefs:
+		if strings.Contains(ref, "%") {
+			return errors.New("has a %, behind which a forge takes options (Gerrit, refs/for/NAME%submit)")
+		}
+	case len(components) == 3 && likeID(components[2]):
 		return errors.New("is the id of an object, and whoever asks for a version by that may get this")
 	}
 	for _, c := range components {

@@ -94,6 +94,8 @@ func TestJudge(t *testing.T) {
 		{"alike", open, RefUpdate{"refs/heads/x", "", idB}, RefFacts{Alike: "refs/heads/X"}, "cannot be beside refs/heads/X"},
 		{"HEAD", open, RefUpdate{"HEAD", idA, idB}, RefFacts{}, "no full name"},
 		{"an id", open, RefUpdate{"refs/heads/" + idA, "", idB}, RefFacts{}, "the id of an object"},
+		{"options in the name", Push{Allow: []string{"refs/for/*"}}, RefUpdate{"refs/for/main%submit", "", idB}, RefFacts{}, "takes options"},
+		{"a percent sign", Push{}, RefUpdate{"refs/heads/90%", "", idB}, RefFacts{}, ""},
 		{"within another", open, RefUpdate{"refs/heads/refs/heads/main", "", idB}, RefFacts{}, "within another"},
 		{"branch HEAD", open, RefUpdate{"refs/heads/HEAD", "", idB}, RefFacts{}, "calls HEAD"},
 		{"notes", open, RefUpdate{"refs/notes/commits", "", idB}, RefFacts{}, "only branches"},
