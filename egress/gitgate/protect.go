@@ -13,8 +13,12 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// maxPath bounds a path in a difference, in bytes.
-const maxPath = 64 << 10
+const (
+	// maxPath bounds a path in a difference, in bytes.
+	maxPath = 64 << 10
+	// maxTouching bounds the commits that are looked at one by one.
+	maxTouching = 10_000
+)
 
 // judgePaths maps refs that would change a protected path to why. Trees are
 // compared: at NEW, and at each commit on the way there, a protected path must be
@@ -177,21 +181,27 @@ func (p *push) touching(ctx context.Context, u egress.RefUpdate, tips tips) ([]s
 			from += "^" + id + "\n"
 		}
 	}
-	var list bytes.Buffer
-	err := p.g.git(ctx, gitRun{
-		Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"rev-list", "--stdin"},
-		Stdin: strings.NewReader(from), Stdout: &list, Limit: listLimit,
-	})
-	if err != nil || list.Len() == 0 {
-		return nil, err
-	}
+	commits, w := io.Pipe()
+	listed := make(chan error, 1)
+	go func() {
+		err := p.g.git(ctx, gitRun{
+			Dir: p.s.mirror.dir, Env: p.env(), Args: []string{"rev-list", "--stdin"},
+			Stdin: strings.NewReader(from), Stdout: w, Limit: listLimit,
+		})
+		_ = w.CloseWithError(err)
+		listed <- err
+	}()
 	args := []string{"diff-tree", "--stdin", "-m", "--root", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"}
 	var ids []string
-	err = p.readDifferences(ctx, gitRun{Args: args, Stdin: &list, Limit: listLimit}, false, func(commit, _, _ string) {
-		if len(ids) == 0 || ids[len(ids)-1] != commit {
+	err := p.readDifferences(ctx, gitRun{Args: args, Stdin: commits, Limit: listLimit}, false, func(commit, _, _ string) {
+		if (len(ids) == 0 || ids[len(ids)-1] != commit) && len(ids) <= maxTouching {
 			ids = append(ids, commit)
 		}
 	})
+	_ = commits.CloseWithError(errEnough)
+	if err = errors.Join(err, <-listed); err == nil && len(ids) > maxTouching {
+		err = errors.New("too many commits change protected paths")
+	}
 	return ids, err
 }
 
