@@ -34,7 +34,11 @@ func (p *push) forward(ctx context.Context) verdict {
 	}
 	args = append(args, "--", m.repo.URL)
 	for _, u := range p.head.updates {
-		args = append(args, u.New+":"+u.Ref)
+		what := u.New
+		if what != "" {
+			what += "^{object}" // or git would take a ref that is named like the id
+		}
+		args = append(args, what+":"+u.Ref)
 	}
 	var said []string
 	err := p.g.upstream.Run(ctx, m.repo, upstream.Command{
