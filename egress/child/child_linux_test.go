@@ -137,6 +137,22 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
+// Where memory is short it is a child that ends, and what it started, never the
+// process that serves everybody.
+func TestChildrenGoFirst(t *testing.T) {
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(t, shell("cat /proc/$$/oom_score_adj; sh -c 'cat /proc/$$/oom_score_adj'"))
+	if err != nil || out != "1000\n1000\n" {
+		t.Errorf("children have %q, %v; their parent has %s", out, err, own)
+	}
+	if now, _ := os.ReadFile("/proc/self/oom_score_adj"); string(now) != string(own) {
+		t.Errorf("the parent has %s now, it had %s", now, own)
+	}
+}
+
 func TestLimitsBite(t *testing.T) {
 	dir := t.TempDir()
 	o := shell("exec head -c 100000 /dev/zero >big")
