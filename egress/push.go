@@ -79,6 +79,11 @@ func matchRef(pattern, ref string) bool {
 	return len(ref) > len(before)+len(after) && strings.HasPrefix(ref, before) && strings.HasSuffix(ref, after)
 }
 
+// likeID tells whether a name could be the id of an object.
+func likeID(name string) bool {
+	return (len(name) == 40 || len(name) == 64) && strings.Trim(strings.ToLower(name), "0123456789abcdef") == ""
+}
+
 // checkRefName refuses what git check-ref-format does, and names that a shell,
 // a terminal or a person may take for something else.
 func checkRefName(ref string) error {
@@ -95,6 +100,17 @@ func checkRefName(ref string) error {
 	components := strings.Split(ref, "/")
 	if len(components) < 3 || components[0] != "refs" {
 		return errors.New("is no full name such as refs/heads/NAME")
+	}
+	if strings.EqualFold(components[1], "refs") || strings.EqualFold(components[2], "refs") {
+		return errors.New("is a full name within another, which git may take for that one")
+	}
+	switch kind := "refs/" + components[1] + "/"; {
+	case kind != branchRefs && kind != tagRefs:
+		if strings.Contains(ref, "%") {
+			return errors.New("has a %, behind which a forge takes options (Gerrit, refs/for/NAME%submit)")
+		}
+	case len(components) == 3 && likeID(components[2]):
+		return errors.New("is the id of an object, and whoever asks for a version by that may get this")
 	}
 	for _, c := range components {
 		switch {

@@ -29,7 +29,8 @@ type RefFacts struct {
 	// FastForward says that New descends from Old.
 	FastForward bool
 	// Alike is another ref of the upstream, or of the push, whose name differs
-	// from this only in case, or which lies above or below it; "" is none.
+	// from this only in case, or which lies above or below it, or which is the tag
+	// of this branch's name or the branch of this tag's; "" is none.
 	Alike string
 }
 
@@ -47,7 +48,7 @@ func (p Push) Judge(u RefUpdate, f RefFacts) error {
 		return err
 	}
 	if f.Alike != "" {
-		return fmt.Errorf("%s: it cannot be beside %s on every file system: choose another name", shown(u.Ref), shown(f.Alike))
+		return fmt.Errorf("%s: it cannot be beside %s, which it could be taken for: choose another name", shown(u.Ref), shown(f.Alike))
 	}
 	return p.judgeChange(u, f)
 }

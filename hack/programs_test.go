@@ -22,6 +22,8 @@ var mayStart = map[string]string{
 	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
 	"egress/child/child.go":              "what the sidecar runs: only for those in this list",
 	"egress/pipelock/child.go":           "pipelock, beside the sidecar, which the user's bb put into its image",
+	"egress/gitgate/git.go":              "git, as below, and bb as its hook",
+	"egress/gitgate/leaks/run.go":        "bb itself, which searches what is pushed",
 	"egress/gitgate/upstream/run.go":     "git of the sidecar's image, on a bare repository of the gate, with no hooks and no settings but bb's",
 	"egress/gitgate/gittest/https.go":    "git, for tests",
 	"egress/gitgate/gittest/repo.go":     "git, for tests",

@@ -19,7 +19,7 @@ import (
 func bringUp(t *testing.T, d *Driver, s *spec.Spec) {
 	t.Helper()
 	ctx, secrets := t.Context(), newSecrets(d, s)
-	parts := []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills}
+	parts := []string{spec.PartEgress, spec.PartIdentity, spec.PartPrompt, spec.PartSkills, spec.PartEnv}
 	for _, step := range []struct {
 		name string
 		do   func() error

@@ -28,7 +28,8 @@ type Options struct {
 	// Env is the whole environment, "KEY=VALUE".
 	Env []string
 	// Stdin is empty when nil, and what is written to a nil Stdout or Stderr is
-	// lost. The same value for both makes them one stream.
+	// lost. The same value for both makes them one stream. A Stdin that blocks
+	// may still be read after Run, once.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Files become the descriptors 3 and on. The caller closes its own.
@@ -50,12 +51,17 @@ type Limits struct {
 	Data         uint64 // bytes of private writable memory
 	CPU          uint64 // seconds
 	FileSize     uint64 // bytes
+	NoFiles      bool   // not a byte into any file, whatever FileSize says
 	Descriptors  uint64
 }
 
 // ExitError is how a program failed. Who starts programs only through this room
 // does not need another.
 type ExitError = exec.ExitError
+
+// ErrWaitDelay says of a program that succeeded that its streams were not done
+// within the grace: what it left unread, or a reader that blocks.
+var ErrWaitDelay = exec.ErrWaitDelay
 
 // dirs are where programs are looked for, whatever PATH says.
 var dirs = []string{"/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin", "/sbin"}
@@ -82,8 +88,13 @@ func Run(ctx context.Context, o Options) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	seal()
+	fed, err := feed(&o)
+	if err != nil {
+		return fmt.Errorf("it cannot be started: %w", err)
+	}
 	cmd, held, err := start(ctx, o)
 	if err != nil {
+		_ = fed(0)
 		var path *fs.PathError
 		if errors.As(err, &path) {
 			err = path.Err
@@ -100,6 +111,9 @@ func Run(ctx context.Context, o Options) error {
 	await(cmd.Process.Pid)
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left, while nobody else can have its number
 	err = cmd.Wait()
+	if late := fed(cmd.WaitDelay); err == nil {
+		err = late
+	}
 	if limits != nil && !errors.Is(limits, syscall.ESRCH) {
 		return fmt.Errorf("it cannot be limited: %w", limits)
 	}

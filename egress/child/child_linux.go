@@ -62,7 +62,9 @@ func restrict(pid int, l Limits) error {
 		unix.RLIMIT_AS: l.AddressSpace, unix.RLIMIT_DATA: l.Data, unix.RLIMIT_CPU: l.CPU,
 		unix.RLIMIT_FSIZE: l.FileSize, unix.RLIMIT_NOFILE: l.Descriptors,
 	} {
-		if most == 0 {
+		if what == unix.RLIMIT_FSIZE && l.NoFiles {
+			most = 0
+		} else if most == 0 {
 			continue
 		}
 		if err := limit(pid, what, most); err != nil {

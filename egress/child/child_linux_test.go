@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -102,6 +103,40 @@ func TestLimitsAreInForceAtOnce(t *testing.T) {
 	}
 }
 
+// What the program reads may come from a bottle, which can stop in the middle.
+func TestStdinThatBlocksHoldsNothing(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	began := time.Now()
+	for script, want := range map[string]error{"exit 0": ErrWaitDelay, "exit 7": &ExitError{}} {
+		o := shell(script)
+		o.Stdin, o.Grace = r, 50*time.Millisecond
+		_, err := run(t, o)
+		var exit *ExitError
+		if errors.As(want, &exit) != errors.As(err, &exit) || exit == nil && !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", script, err, want)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it held for %s", took)
+	}
+	broken := errors.New("cut off")
+	o := shell("cat")
+	o.Stdin = io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+	if out, err := run(t, o); out != "half" || !errors.Is(err, broken) {
+		t.Errorf("got %q, %v", out, err)
+	}
+	o = shell("exec true")
+	o.Stdin = io.LimitReader(zeros{}, 1<<20)
+	if _, err := run(t, o); err != nil {
+		t.Errorf("what is not read fails: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 func TestLimitsBite(t *testing.T) {
 	dir := t.TempDir()
 	o := shell("exec head -c 100000 /dev/zero >big")
@@ -110,6 +145,14 @@ func TestLimitsBite(t *testing.T) {
 		t.Error("a file became larger than its limit")
 	}
 	if info, err := os.Stat(filepath.Join(dir, "big")); err != nil || info.Size() > 5000 {
+		t.Errorf("%v %v", info, err)
+	}
+	o = shell("exec head -c 1 /dev/zero >none")
+	o.Dir, o.Limits = dir, Limits{NoFiles: true}
+	if _, err := run(t, o); err == nil {
+		t.Error("a byte was written into a file")
+	}
+	if info, err := os.Stat(filepath.Join(dir, "none")); err != nil || info.Size() > 0 {
 		t.Errorf("%v %v", info, err)
 	}
 	o = shell("while :; do :; done")

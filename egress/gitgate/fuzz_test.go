@@ -3,6 +3,8 @@ package gitgate
 import (
 	"strings"
 	"testing"
+
+	"github.com/bot-bottle/bb/egress"
 )
 
 // Whatever is asked for, a name is that of a directory entry at most, and what
@@ -18,7 +20,7 @@ func FuzzParsePath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, path, query string) {
 		name, a := parsePath(method, path, query)
-		if name != "" && (!validName(name) || strings.ContainsAny(name, "/\\%\x00 \n") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-")) {
+		if name != "" && (!egress.IsRemoteName(name) || strings.ContainsAny(name, "/\\%\x00 \n") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-")) {
 			t.Errorf("name %q", name)
 		}
 		want := map[action][3]string{

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/bot-bottle/bb/egress/child"
@@ -74,20 +73,64 @@ func (g *Gate) git(ctx context.Context, c gitRun) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Limit)
 	defer cancel()
 	said := &tail{}
-	err := child.Run(ctx, child.Options{
+	out, whole, err := wholly(ctx, c.Stdout)
+	if err != nil {
+		return err
+	}
+	err = child.Run(ctx, child.Options{
 		Path: g.program, Name: "git", Args: c.Args, Dir: c.Dir,
 		Env:   append(append([]string{}, baseEnv...), c.Env...),
-		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: said, Files: c.Files,
+		Stdin: c.Stdin, Stdout: out, Stderr: said, Files: c.Files,
 		Limits: child.Limits{Descriptors: 1024}, Grace: gitGrace,
 	})
+	unsaid := whole()
+	if err == nil || errors.Is(err, child.ErrWaitDelay) { // the latter: it succeeded, and left something unread
+		err = unsaid
+	}
 	switch {
-	case err == nil || errors.Is(err, exec.ErrWaitDelay):
-		// The latter: it succeeded, and what it left unread was waited for.
+	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return &gitError{Verb: c.Args[0], Said: line(said.String()), err: err}
+}
+
+// wholly returns what a child writes to as its standard output, and what waits,
+// after its end, until w has all of that: however long w takes, within ctx.
+// Package exec would wait for a time and then drop the rest of a program that
+// succeeded; of a list of objects that is what nobody searches.
+func wholly(ctx context.Context, w io.Writer) (out io.Writer, wait func() error, err error) {
+	if w == nil {
+		return nil, func() error { return nil }, nil
+	}
+	r, into, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(w, r)
+		_ = r.Close() // one that writes on is told
+		copied <- err
+	}()
+	return into, func() error {
+		_ = into.Close()
+		select {
+		case err := <-copied:
+			return err
+		case <-ctx.Done():
+		}
+		_ = r.SetReadDeadline(time.Now())
+		late := time.NewTimer(gitGrace)
+		defer late.Stop()
+		select {
+		case err := <-copied:
+			return err
+		case <-late.C: // w takes nothing and cannot be made to
+			return context.Cause(ctx)
+		}
+	}, nil
 }
 
 // tail keeps the end of what is written.

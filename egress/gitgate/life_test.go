@@ -131,22 +131,22 @@ func TestSwapRefusesWhole(t *testing.T) {
 	w.remote("origin")
 	good := w.doc.Remotes[0]
 	for want, change := range map[string]func(d *egress.Document){
-		"not a name":                func(d *egress.Document) { d.Remotes[0].Name = "../x" },
+		"the name is not of":        func(d *egress.Document) { d.Remotes[0].Name = "../x" },
 		"there twice":               func(d *egress.Document) { d.Remotes = append(d.Remotes, d.Remotes[0]) },
 		"its credential is missing": func(d *egress.Document) { d.Tokens = nil },
-		"credential is missing":     func(d *egress.Document) { d.Remotes[0].Slot = "EGRESS_TOKEN_0" },
-		"needs its host key":        func(d *egress.Document) { d.Remotes[0].HostKey = "" },
+		"slot is not named":         func(d *egress.Document) { d.Remotes[0].Slot = "EGRESS_TOKEN_0" },
+		"without host_key":          func(d *egress.Document) { d.Remotes[0].HostKey = "" },
 		"with different credentials": func(d *egress.Document) {
 			r := good
-			r.Name, r.HostKey = "twin", "x y"
+			r.Name, r.HostKey = "twin", strings.TrimSuffix(worldKey, "f")+"g"
 			d.Remotes = append(d.Remotes, r)
 		},
-		"no ssh:// or https://":        func(d *egress.Document) { d.Remotes[0].Upstream = "file:///etc" },
-		"its upstream is no ssh://":    func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://-oProxyCommand=x/y" },
-		"upstream is no ssh://":        func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://git@h/-x" },
-		"origin: its upstream is no":   func(d *egress.Document) { d.Remotes[0].Upstream = "https://u:pass@h/x" },
-		"remote origin: its upstream":  func(d *egress.Document) { d.Remotes[0].Upstream = "ext::sh -c x" },
-		"git remote origin: its upstr": func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://git@h/x\n-y" },
+		"neither ssh:// nor https://":           func(d *egress.Document) { d.Remotes[0].Upstream = "file:///etc" },
+		"no user":                               func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://-oProxyCommand=x/y" },
+		"begins with a dash":                    func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://git@h/-x" },
+		"origin: upstream: malformed host":      func(d *egress.Document) { d.Remotes[0].Upstream = "https://u:pass@h/x" },
+		"remote origin: upstream: neither":      func(d *egress.Document) { d.Remotes[0].Upstream = "ext::sh -c x" },
+		"git remote origin: upstream: the path": func(d *egress.Document) { d.Remotes[0].Upstream = "ssh://git@h/x\n-y" },
 	} {
 		doc := egress.Document{Remotes: []egress.Remote{good}, Tokens: w.doc.Tokens}
 		change(&doc)

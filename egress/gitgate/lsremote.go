@@ -10,6 +10,9 @@ import (
 type tips struct {
 	Head string            // full name of the default branch, "" if none
 	Refs map[string]string // full name -> object id
+	// Links maps a symbolic ref to the ref that it stands for, where the
+	// upstream says that (protocol version 2): who pushes to one, changes the other.
+	Links map[string]string
 }
 
 // listing is an answer of git ls-remote --symref.
@@ -24,7 +27,7 @@ const maxListing = 48 << 20
 // parseListing reads an answer. Names are the upstream's own: they are handed
 // to git, but never as options, since each begins with "refs/".
 func parseListing(out []byte) (listing, error) {
-	l := listing{tips: tips{Refs: map[string]string{}}}
+	l := listing{tips: tips{Refs: map[string]string{}, Links: map[string]string{}}}
 	for row := range strings.Lines(string(out)) {
 		value, name, ok := strings.Cut(strings.TrimSuffix(row, "\n"), "\t")
 		if !ok {
@@ -34,7 +37,9 @@ func parseListing(out []byte) (listing, error) {
 		switch {
 		case symbolic && name == "HEAD":
 			l.Head = target
-		case symbolic || strings.HasSuffix(name, "^{}"):
+		case symbolic:
+			l.Links[name] = target
+		case strings.HasSuffix(name, "^{}"):
 		case !validID(value):
 			return listing{}, fmt.Errorf("the upstream's list of refs has a malformed object id")
 		case name == "HEAD":

@@ -3,6 +3,8 @@ package gitgate
 import (
 	"net/http"
 	"strings"
+
+	"github.com/bot-bottle/bb/egress"
 )
 
 // action is what a request asks for, of a remote or of none.
@@ -24,7 +26,7 @@ const (
 	suffix     = ".git"
 	uploadName = "git-upload-pack"
 	pushName   = "git-receive-pack"
-	maxName    = 64
+	maxName    = 64 // of a remote: see egress.IsRemoteName
 )
 
 // parsePath reads a request's path as it was sent, and its query. The name may
@@ -37,7 +39,7 @@ func parsePath(method, escaped, query string) (name string, a action) {
 		return "", unknown
 	}
 	name = strings.TrimSuffix(first, suffix)
-	if name == first || !validName(name) {
+	if name == first || !egress.IsRemoteName(name) {
 		return "", unknown
 	}
 	switch {
@@ -100,11 +102,6 @@ func plain(s string) bool {
 		}
 	}
 	return true
-}
-
-// validName tells whether a remote can have a name.
-func validName(s string) bool {
-	return plain(s) && len(s) <= maxName && s[0] != '.' && s[0] != '-'
 }
 
 // protocolOf reads the header Git-Protocol: "version=2" and the like, or "" for

@@ -34,7 +34,11 @@ func (p *push) forward(ctx context.Context) verdict {
 	}
 	args = append(args, "--", m.repo.URL)
 	for _, u := range p.head.updates {
-		args = append(args, u.New+":"+u.Ref)
+		what := u.New
+		if what != "" {
+			what += "^{object}" // or git would take a ref that is named like the id
+		}
+		args = append(args, what+":"+u.Ref)
 	}
 	var said []string
 	err := p.g.upstream.Run(ctx, m.repo, upstream.Command{
@@ -74,14 +78,14 @@ func (p *push) settle(ctx context.Context, failure *upstream.Failure, said []str
 	}
 	text := cleanText(failure.Text, 400)
 	v := verdict{kind: Failed, reason: text, lines: upstreamLines(said)}
-	switch {
-	case failure.Kind == upstream.Atomic:
+	switch failure.Kind {
+	case upstream.Atomic:
 		v.kind, v.reason = Refused, "the upstream cannot take several refs at once or none: push one ref at a time"
 		return v
-	case failure.Kind == upstream.Rejected:
+	case upstream.Rejected:
 		v.reason = "the upstream refused it: " + text
 		return v
-	case failure.Kind == upstream.HostKey, failure.Kind == upstream.Permission, failure.Kind == upstream.Missing, failure.Kind == upstream.Agent:
+	case upstream.HostKey, upstream.Permission, upstream.Missing, upstream.Agent:
 		return v // before anything was sent
 	}
 	// It may have been sent. What the upstream has now is what happened.

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // Limits of what runs to judge a push.
@@ -81,6 +81,10 @@ func (p *push) judgeRefs(ctx context.Context, tips tips) (map[string]string, err
 			each[u.Ref] = err.Error()
 			continue
 		}
+		if other := tips.Links[u.Ref]; other != "" {
+			each[u.Ref] = fmt.Sprintf("%s is another name of %s on the upstream: choose another", u.Ref, cleanText(other, 120))
+			continue
+		}
 		switch has := tips.Refs[u.Ref]; {
 		case has != u.Old && u.Old == "":
 			each[u.Ref] = u.Ref + ": it exists on the upstream: fetch first"
@@ -105,8 +109,10 @@ func (p *push) judgeRefs(ctx context.Context, tips tips) (map[string]string, err
 	return each, nil
 }
 
-// likeness maps each ref that would be new to one that it cannot be beside
-// where names have no case or are directories: on the disk of an upstream.
+// likeness maps each ref that would be new to one that it cannot be beside: where
+// names have no case or are directories, on the disk of an upstream; or where a
+// version is asked for by its short name, since that of a branch may win over
+// that of a tag.
 func likeness(tips tips, updates []egress.RefUpdate) map[string]string {
 	names, above := map[string]string{}, map[string]string{}
 	add := func(ref string) {
@@ -126,6 +132,12 @@ func likeness(tips tips, updates []egress.RefUpdate) map[string]string {
 			found := names[low]
 			if found == "" {
 				found = above[low]
+			}
+			if name, is := strings.CutPrefix(low, "refs/heads/"); is && found == "" {
+				found = names["refs/tags/"+name]
+			}
+			if name, is := strings.CutPrefix(low, "refs/tags/"); is && found == "" {
+				found = names["refs/heads/"+name]
 			}
 			for i := strings.LastIndexByte(low, '/'); i > 0 && found == ""; i = strings.LastIndexByte(low[:i], '/') {
 				found = names[low[:i]]
@@ -182,7 +194,7 @@ func (p *push) news() []string {
 // ask runs a git that answers by its exit code.
 func (p *push) ask(ctx context.Context, args ...string) (bool, error) {
 	err := p.g.git(ctx, gitRun{Dir: p.s.mirror.dir, Env: p.env(), Args: args, Stdout: &bytes.Buffer{}, Limit: askLimit})
-	var exit *exec.ExitError
+	var exit *child.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return false, nil
 	}

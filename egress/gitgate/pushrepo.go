@@ -10,15 +10,6 @@ import (
 // pushPrefix begins the names of the directories of pushes under way.
 const pushPrefix = "push-"
 
-// removePushes removes what a killed gate was receiving.
-func removePushes(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, pushPrefix+"*"))
-	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
-	}
-	return err
-}
-
 // pushConfig is how git receives. What git fsck knows to be harmless in old
 // honest history is only told: who changes a branch of such history pushes such
 // objects anew. Every push is received as a pack, so that nothing of its size

@@ -83,14 +83,15 @@ func (p *push) scanNew(ctx context.Context, req leaks.Request, tips tips) (leaks
 		read <- err
 	}()
 	report, err := p.g.scan(ctx, req, objectsOut)
-	if err == nil && report.Refused == "" && !report.Truncated && len(report.Findings) == 0 {
+	// Findings alone refuse nothing: they may be known.
+	stopped := report.Refused != "" || report.Truncated
+	if err == nil && !stopped {
 		// Whatever the scanner left would not have been searched.
 		var left int64
 		if left, err = io.Copy(io.Discard, objectsOut); err == nil && left > 0 {
 			err = errors.New("the scanner did not read everything")
 		}
 	}
-	stopped := report.Refused != "" || report.Truncated || len(report.Findings) > 0
 	_ = objectsOut.CloseWithError(errEnough)
 	if err != nil || stopped {
 		cancel()

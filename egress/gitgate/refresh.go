@@ -73,7 +73,7 @@ func (m *mirror) update(ctx context.Context) (tips, error) {
 	if err != nil {
 		return tips{}, err
 	}
-	return tips{Head: wants.Head, Refs: has}, m.point(ctx, wants)
+	return tips{Head: wants.Head, Refs: has, Links: wants.Links}, m.point(ctx, wants)
 }
 
 // ask asks the upstream what it has.

@@ -2,10 +2,8 @@ package gitgate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,29 +80,22 @@ func (g *Gate) Swap(doc egress.Document) error {
 // reposOf returns what is needed to reach each upstream, by URL. Errors quote
 // no value.
 func reposOf(doc egress.Document) (map[string]upstream.Repo, error) {
-	names, repos, owner := map[string]bool{}, map[string]upstream.Repo{}, map[string]string{}
+	if err := egress.CheckRemotes(doc.Remotes); err != nil {
+		return nil, fmt.Errorf("git %w", err)
+	}
+	repos, owner := map[string]upstream.Repo{}, map[string]string{}
 	for _, r := range doc.Remotes {
-		if !validName(r.Name) || names[r.Name] {
-			return nil, fmt.Errorf("git remote %q: not a name, or there twice", r.Name)
-		}
-		names[r.Name] = true
-		scheme, err := checkUpstream(r.Upstream)
-		if err != nil {
-			return nil, fmt.Errorf("git remote %s: %w", r.Name, err)
-		}
 		credential := doc.Tokens[r.Slot].Value
-		if !strings.HasPrefix(r.Slot, egress.SlotGit) || credential == "" {
+		if credential == "" {
 			return nil, fmt.Errorf("git remote %s: its credential is missing", r.Name)
 		}
 		repo := upstream.Repo{URL: r.Upstream, HostKey: r.HostKey, Credential: credential}
-		if scheme == "https" {
+		if strings.HasPrefix(r.Upstream, "https:") {
 			repo.Roots = doc.UpstreamCA
 			if doc.Parent != nil {
 				parent := *doc.Parent
 				repo.Parent, repo.Login = &parent, doc.Tokens[parent.Slot].Value
 			}
-		} else if r.HostKey == "" {
-			return nil, fmt.Errorf("git remote %s: an ssh upstream needs its host key", r.Name)
 		}
 		if other, ok := repos[r.Upstream]; ok && !reflect.DeepEqual(other, repo) {
 			return nil, fmt.Errorf("git remotes %s and %s name one upstream with different credentials or host keys", owner[r.Upstream], r.Name)
@@ -112,26 +103,6 @@ func reposOf(doc egress.Document) (map[string]upstream.Repo, error) {
 		repos[r.Upstream], owner[r.Upstream] = repo, r.Name
 	}
 	return repos, nil
-}
-
-// checkUpstream refuses what git could take for anything but a repository at a
-// host: options, other transports, logins.
-func checkUpstream(raw string) (scheme string, err error) {
-	bad := errors.New("its upstream is no ssh:// or https:// URL of a repository")
-	u, err := url.Parse(raw)
-	if err != nil || strings.ContainsFunc(raw, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '\\' }) {
-		return "", bad
-	}
-	_, password := u.User.Password()
-	switch {
-	case u.Scheme != "ssh" && u.Scheme != "https", u.Opaque != "", password,
-		u.RawQuery != "" || u.ForceQuery || u.Fragment != "",
-		u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"),
-		strings.HasPrefix(u.User.Username(), "-"),
-		strings.Trim(u.Path, "/") == "" || strings.HasPrefix(u.Path, "/-"):
-		return "", bad
-	}
-	return u.Scheme, nil
 }
 
 // valuesOf returns what must not leave in a push.

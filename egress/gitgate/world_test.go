@@ -177,6 +177,9 @@ func (w *world) remote(name string) (bare string) {
 	return bare
 }
 
+// worldKey is a host key in form; nobody has it.
+const worldKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
 func (w *world) declare(name, bare string) {
 	slot := fmt.Sprintf("%s%d", egress.SlotGit, len(w.doc.Remotes))
 	if w.doc.Tokens == nil {
@@ -184,7 +187,7 @@ func (w *world) declare(name, bare string) {
 	}
 	w.doc.Tokens[slot] = egress.Token{Value: "credential-of-" + name}
 	w.doc.Remotes = append(w.doc.Remotes, egress.Remote{
-		Name: name, Upstream: "ssh://git@upstream.test" + bare, HostKey: "ssh-ed25519 AAAA", Slot: slot,
+		Name: name, Upstream: "ssh://git@upstream.test" + bare, HostKey: worldKey, Slot: slot,
 	})
 }
 

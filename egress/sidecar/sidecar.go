@@ -26,6 +26,10 @@ import (
 // a sidecar: the rest is git's.
 const softMemory = 320 << 20
 
+// gcPercent keeps what idle connections need small; what is hot here is no
+// garbage.
+const gcPercent = 50
+
 // defaultMaxConns is what Options mean without MaxConns.
 const defaultMaxConns = 2048
 
@@ -91,6 +95,7 @@ func Run(ctx context.Context, opts Options) error {
 	// net/http logs what an upstream sent unasked: it could echo a credential.
 	log.SetOutput(io.Discard)
 	debug.SetMemoryLimit(softMemory)
+	debug.SetGCPercent(gcPercent)
 	if err := harden(); err != nil {
 		return err
 	}

@@ -3,8 +3,6 @@ package plan
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -20,15 +18,11 @@ func DescribeRemote(r egress.Remote) string {
 
 // remoteHost is HOST:PORT of an upstream.
 func remoteHost(upstream string) string {
-	u, err := url.Parse(upstream)
-	if err != nil || u.Host == "" {
+	u, err := egress.ParseUpstream(upstream)
+	if err != nil {
 		return "(unknown)"
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"ssh": "22", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return egress.Authority(u.Host, u.Port, 0)
 }
 
 // DescribePush is a remote's push rules on one line, for people. The protected

@@ -11,6 +11,7 @@ func (s *Spec) Document(secrets Secrets, parts []string) egress.Document {
 		Live: map[string]string{}, Routes: []egress.Route{},
 		Tokens: map[string]egress.Token{}, UpstreamCA: s.Live.UpstreamCA,
 		Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes, Canary: s.Canary,
+		Supervise: s.Fixed.Supervise, ApprovedValues: s.Live.Values,
 	}
 	all := s.LiveHashes()
 	for _, p := range parts {

@@ -79,9 +79,10 @@ func (s *Spec) LiveHashes() map[string]string {
 			Routes     []egress.Route
 			Tokens     map[string]string
 			UpstreamCA string
-			Parent     *egress.Parent `json:",omitempty"`
-			Pipelock   bool           `json:",omitempty"`
-		}{routes, tokensOf(l.Tokens, false), l.UpstreamCA, l.Parent, s.Gate.Pipelock})),
+			Parent     *egress.Parent         `json:",omitempty"`
+			Pipelock   bool                   `json:",omitempty"`
+			Values     []egress.ApprovedValue `json:",omitempty"`
+		}{routes, tokensOf(l.Tokens, false), l.UpstreamCA, l.Parent, s.Gate.Pipelock, l.Values})),
 	}
 	if len(l.Remotes) > 0 {
 		remotes := slices.Clone(l.Remotes)

@@ -159,6 +159,8 @@ type Live struct {
 	Parent *egress.Parent
 	// Remotes are sorted by name; their slots are among Tokens.
 	Remotes []egress.Remote
+	// Values may pass in spite of a detector: a person approved them.
+	Values  []egress.ApprovedValue
 	GitUser GitUser
 	Prompt  string
 	Skills  []Skill
@@ -237,5 +239,8 @@ func (s *Spec) Asks() bool {
 
 // Rules are what the sidecar of s should enforce.
 func (s *Spec) Rules() egress.Rules {
-	return egress.Rules{Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes}
+	return egress.Rules{
+		Routes: s.Live.Routes, UpstreamCA: s.Live.UpstreamCA, Parent: s.Live.Parent, Pipelock: s.Gate.Pipelock, Remotes: s.Live.Remotes,
+		Supervise: s.Fixed.Supervise, ApprovedValues: s.Live.Values,
+	}
 }

@@ -3,6 +3,7 @@
 package gittest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -15,8 +16,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -123,43 +124,51 @@ func (s *SSH) serve(t testing.TB, config []string) {
 	l, err := net.Listen("tcp", net.JoinHostPort(s.Host, "0"))
 	check(t, err)
 	s.Port = l.Addr().(*net.TCPAddr).Port
-	check(t, l.Close())
-	args := []string{"-D", "-e", "-f", "/dev/null"}
+	args := []string{"-i", "-e", "-f", "/dev/null"}
 	for _, o := range append([]string{
-		"ListenAddress=" + s.Host, "Port=" + strconv.Itoa(s.Port), "HostKey=" + filepath.Join(s.dir, "host"),
+		"HostKey=" + filepath.Join(s.dir, "host"),
 		"AuthorizedKeysFile=" + filepath.Join(s.dir, "authorized_keys"), "PidFile=none", "UsePAM=no", "StrictModes=no",
 		"PasswordAuthentication=no", "KbdInteractiveAuthentication=no", "PermitRootLogin=yes",
-		"AllowAgentForwarding=yes", "AcceptEnv=GIT_PROTOCOL", "MaxStartups=100",
+		"AllowAgentForwarding=yes", "AcceptEnv=GIT_PROTOCOL",
 	}, config...) {
 		args = append(args, "-o", o)
 	}
-	// Newer ones (9.8) shut out an address after a few refused logins.
-	if patient := []string{"-o", "PerSourcePenalties=no"}; exec.Command(sshdPath, append([]string{"-t", "-f", "/dev/null", "-o", "HostKey=" + filepath.Join(s.dir, "host")}, patient...)...).Run() == nil {
-		args = append(args, patient...)
-	}
 	log, err := os.Create(s.Log)
 	check(t, err)
-	sshd := exec.Command(sshdPath, args...)
-	sshd.Stderr = log
-	check(t, sshd.Start())
+	var sessions sync.WaitGroup
 	t.Cleanup(func() {
-		_ = sshd.Process.Kill()
-		_ = sshd.Wait()
+		_ = l.Close()
+		sessions.Wait()
 		_ = log.Close()
 		if t.Failed() {
 			text, _ := os.ReadFile(s.Log)
 			t.Logf("sshd said:\n%s", text)
 		}
 	})
-	for range 200 {
-		c, err := net.Dial("tcp", s.Address())
-		if err == nil {
-			c.Close()
-			return
+	ctx := t.Context() // ends before the cleanups
+	sessions.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			sessions.Go(func() { session(ctx, c.(*net.TCPConn), log, args) })
 		}
-		time.Sleep(20 * time.Millisecond)
+	})
+}
+
+// session has an sshd of its own serve a connection: the port is held here, so
+// that no other test's server can take it.
+func session(ctx context.Context, c *net.TCPConn, log *os.File, args []string) {
+	f, err := c.File()
+	_ = c.Close()
+	if err != nil {
+		return
 	}
-	t.Fatalf("sshd does not listen on %s", s.Address())
+	defer f.Close()
+	sshd := exec.CommandContext(ctx, sshdPath, args...)
+	sshd.Stdin, sshd.Stdout, sshd.Stderr = f, f, log
+	_ = sshd.Run()
 }
 
 // Address is HOST:PORT.

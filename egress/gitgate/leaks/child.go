@@ -10,20 +10,16 @@ import (
 	"runtime/debug"
 )
 
-const (
-	// memoryLimit is what the child's collector keeps to, in bytes, and
-	// dataLimit where the system ends it: that counts addresses, also of pages
-	// that were given back. The sidecar has 512 MiB for all.
-	memoryLimit = 240 << 20
-	dataLimit   = 400 << 20
-)
+// memoryLimit is what the child's collector keeps to, in bytes: well below
+// dataLimit.
+const memoryLimit = 240 << 20
 
 // Child is bb as that child process; handled is false for other calls.
 func Child(argv []string) (code int, handled bool) {
 	if len(argv) == 0 || argv[0] != childName {
 		return 0, false
 	}
-	if err := confine(); err != nil {
+	if err := seal(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1, true
 	}

@@ -50,7 +50,12 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"ssh://git@git.example.com/a/b.git":       "git.example.com:22",
-		"ssh://git@Git.example.com:2222/a":        "git.example.com:2222",
+		"ssh://git@git.example.com:2222/a":        "git.example.com:2222",
+		"ssh://git@Git.example.com:2222/a":        "",
+		"ssh://git.example.com/a":                 "",
+		"ssh://git@git.example.com/%2Doption":     "",
+		"ssh://git@git.example.com/a/%2e%2e/b":    "",
+		"https://git.example.com//":               "",
 		"https://git.example.com/a/b.git":         "git.example.com:443",
 		"https://[2001:db8::1]:8443/a":            "[2001:db8::1]:8443",
 		"https://user@git.example.com/a":          "",

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -98,12 +97,12 @@ func lentKeys(s *spec.Spec, secrets spec.Secrets) ([]host.Lent, error) {
 		if egress.KindOf(value) != egress.CredentialAgent {
 			continue
 		}
-		u, err := url.Parse(r.Upstream)
-		if err != nil || u.User.Username() == "" {
+		u, err := egress.ParseUpstream(r.Upstream)
+		if err != nil || u.User == "" {
 			return nil, diag.Errorf("%s: git remote %s: the ssh upstream names no user", s.ID.Agent, r.Name).
 				WithHint("write ssh://USER@HOST/PATH")
 		}
-		login := host.Login{User: u.User.Username(), HostKey: r.HostKey}
+		login := host.Login{User: u.User, HostKey: r.HostKey}
 		if !slices.Contains(logins[value], login) {
 			logins[value] = append(logins[value], login)
 		}
