@@ -9,6 +9,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"sync/atomic"
 )
 
 // Bounds of what one blob unpacks to. What needs more is refused: what is not
@@ -26,13 +27,28 @@ const (
 	// lies in something packed: .tar.gz is two.
 	maxMembers = 20_000
 	maxDepth   = 6
+	// maxPush bounds what all blobs of a push unpack to.
+	maxPush = 4 << 30
 )
 
 // budget is what one blob may still use.
 type budget struct {
 	bytes   int64
 	members int
+	push    *atomic.Int64 // what all blobs of the push unpacked to
+	late    func() bool
 }
+
+// budget is that of a blob.
+func (s *searcher) budget(data []byte) *budget {
+	return &budget{
+		bytes: min(maxUnpacked, leastUnpacked+maxRatio*int64(len(data))), members: maxMembers,
+		push: &s.unpacked, late: s.clock.late,
+	}
+}
+
+// errPush says that the bound of the push is reached.
+var errPush = errors.New("and what else is packed in this push unpacks to more than 4 GiB, more than is searched: push it in parts")
 
 // errBudget says that the bounds are reached.
 var errBudget = errors.New("unpacks to more than is searched: a member over 64 MiB, more than 100 times its size, or more than 20,000 members")
@@ -41,8 +57,7 @@ var errBudget = errors.New("unpacks to more than is searched: a member over 64 M
 func (s *searcher) file(at place, name string, data []byte) {
 	if kindOf(data) != none {
 		s.large.Lock()
-		b := &budget{bytes: min(maxUnpacked, leastUnpacked+maxRatio*int64(len(data))), members: maxMembers}
-		found := s.unpack(at, name, data, 0, b)
+		found := s.unpack(at, name, data, 0, s.budget(data))
 		s.large.Unlock()
 		if found || s.decided() {
 			return // the same again, without the member's name
@@ -87,10 +102,15 @@ func (s *searcher) unpack(at place, name string, data []byte, depth int, b *budg
 		}
 		close1(r)
 	}
-	if errors.Is(err, errBudget) {
+	s.over(at, err)
+	return found
+}
+
+// over refuses what needs more than its budget.
+func (s *searcher) over(at place, err error) {
+	if errors.Is(err, errBudget) || errors.Is(err, errPush) || errors.Is(err, errLate) {
 		s.refuse(at.String(), err.Error())
 	}
-	return found
 }
 
 func close1(r io.Reader) {
@@ -110,6 +130,9 @@ func (b *budget) read(r io.Reader, depth int) ([]byte, error) {
 	data := readAll(io.LimitReader(r, most+1), most+1)
 	if b.bytes -= int64(len(data)); int64(len(data)) > most {
 		return nil, errBudget
+	}
+	if b.push.Add(int64(len(data))) > maxPush {
+		return nil, errPush
 	}
 	return data, nil
 }
@@ -143,6 +166,9 @@ func (b *budget) one() error {
 	if b.members--; b.members < 0 {
 		return errBudget
 	}
+	if b.late() {
+		return errLate
+	}
 	return nil
 }
 
@@ -156,6 +182,11 @@ func (s *searcher) within(at place, name string) (place, bool) {
 }
 
 func (s *searcher) zip(at place, data []byte, depth int, b *budget) (found bool, err error) {
+	// The directory is read whole, and what it needs in memory is many times
+	// what it needs here.
+	if bytes.Count(data, []byte("PK\x01\x02")) > 2*maxMembers {
+		return false, errBudget
+	}
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return false, nil //nolint:nilerr // not one; its bytes are searched as they are

@@ -51,6 +51,7 @@ func FuzzArchive(f *testing.F) {
 			return
 		}
 		s.report, s.seen = Report{}, map[Finding]bool{}
+		s.unpacked.Store(0)
 		s.object(object{id: strings.Repeat("a", 40), kind: "blob", path: "x", data: data})
 		s.object(object{id: strings.Repeat("a", 40), kind: "tree", path: "x", data: data})
 		if bytes.Contains(data, []byte("\n"+secret+"\n")) && len(s.report.Findings) == 0 && s.report.Refused == "" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bot-bottle/bb/egress/dlp"
 	"github.com/bot-bottle/bb/egress/dlp/tokens"
@@ -26,6 +27,9 @@ type searcher struct {
 	known *dlp.Scanner
 	// large is held by what has much in memory.
 	large sync.Mutex
+	clock clock
+	// unpacked is what was unpacked, in bytes.
+	unpacked atomic.Int64
 
 	mu     sync.Mutex
 	report Report
@@ -106,7 +110,9 @@ func (s *searcher) stream(ctx context.Context, in *stream) error {
 		workers.Go(func() {
 			for o := range work {
 				if ctx.Err() == nil && !s.decided() {
+					s.clock.begin()
 					s.object(o)
+					s.clock.end()
 				}
 				o.data = nil
 				free.give(o.size)
@@ -128,6 +134,7 @@ func (s *searcher) stream(ctx context.Context, in *stream) error {
 		}
 		s.report.Objects++
 		s.report.Bytes += o.size
+		s.clock.bytes.Add(o.size)
 		if o.size > maxObject {
 			s.refuse(placeOf(o, s.name(o)).String(), "is larger than 64 MiB, more than is searched")
 		}

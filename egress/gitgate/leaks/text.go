@@ -3,6 +3,7 @@ package leaks
 import (
 	"bytes"
 	"errors"
+	"sort"
 
 	"github.com/bot-bottle/bb/egress"
 )
@@ -25,10 +26,12 @@ func (s *searcher) hits(text []byte) ([]egress.Hit, error) {
 // text searches a text of any length, and says whether it found something. A
 // few rules ask for the name of the file.
 func (s *searcher) text(at place, text []byte, name string) bool {
-	found := s.pieces(at, text, name, func(i int) int { return line(text, i) })
+	lines := lineCounter{text: text, line: 1}
+	found := s.pieces(at, text, name, lines.of)
 	if bytes.IndexByte(text, 0) >= 0 {
 		if t := narrow(text); len(t.text) > 0 {
-			found = s.pieces(at, t.text, name, func(i int) int { return line(text, t.origin(i)) }) || found
+			lines := lineCounter{text: text, line: 1}
+			found = s.pieces(at, t.text, name, func(i int) int { return lines.of(t.origin(i)) }) || found
 		}
 	}
 	return found
@@ -37,6 +40,9 @@ func (s *searcher) text(at place, text []byte, name string) bool {
 // pieces searches a text; lineOf says in which line a place is.
 func (s *searcher) pieces(at place, text []byte, name string, lineOf func(at int) int) (found bool) {
 	for start := 0; ; start += piece - lap {
+		if s.late(at) {
+			return found
+		}
 		part := text[start:min(len(text), start+piece)]
 		hits, err := s.hits(part)
 		if err != nil {
@@ -68,8 +74,24 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// line is the number of the line at a place, from 1.
-func line(text []byte, at int) int { return 1 + bytes.Count(text[:min(at, len(text))], []byte("\n")) }
+// lineCounter tells the numbers of lines, from 1. It counts from the place that
+// was asked for last: from the beginning, many finds in a long text would cost
+// its length each.
+type lineCounter struct {
+	text     []byte
+	at, line int
+}
+
+func (c *lineCounter) of(at int) int {
+	at = min(at, len(c.text))
+	if at >= c.at {
+		c.line += bytes.Count(c.text[c.at:at], []byte("\n"))
+	} else {
+		c.line -= bytes.Count(c.text[at:c.at], []byte("\n"))
+	}
+	c.at = at
+	return c.line
+}
 
 // narrowed is what was written in 16 or 32 bits a character, in 8.
 type narrowed struct {
@@ -77,18 +99,17 @@ type narrowed struct {
 	runs []wideRun
 }
 
-type wideRun struct{ to, from, step int }
+// wideRun is small: a text may be made of runs of eight characters.
+type wideRun struct{ to, from, step uint32 }
 
 // origin is where a character was.
 func (n narrowed) origin(at int) int {
-	from := 0
-	for _, r := range n.runs {
-		if r.to > at {
-			break
-		}
-		from = r.from + (at-r.to)*r.step
+	i := sort.Search(len(n.runs), func(i int) bool { return int(n.runs[i].to) > at })
+	if i == 0 {
+		return 0
 	}
-	return from
+	r := n.runs[i-1]
+	return int(r.from) + (at-int(r.to))*int(r.step)
 }
 
 // leastWide is the shortest run that is looked at, in characters.
@@ -114,7 +135,7 @@ func narrow(data []byte) (n narrowed) {
 			i = max(end, i+1)
 			continue
 		}
-		n.runs = append(n.runs, wideRun{len(n.text), i, step})
+		n.runs = append(n.runs, wideRun{uint32(len(n.text)), uint32(i), uint32(step)}) //nolint:gosec // a text is at most maxObject long
 		for k := i; k < end; k += step {
 			n.text = append(n.text, data[k])
 		}
