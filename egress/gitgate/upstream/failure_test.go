@@ -95,7 +95,9 @@ func FuzzFailure(f *testing.F) {
 		f.Add([]byte(seed), []byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, stderr, stdout []byte) {
-		const secret = "s3cret-token"
+		const secret, most = "s3cret-token", "s3cret-toke"
+		// Most of it, in the server's own words, is no piece that was cut off here.
+		own := strings.Contains(strings.ReplaceAll(string(stderr)+"\n"+string(stdout), secret, ""), most)
 		told := 0
 		w := newWatch(nil, []string{secret}, func(string) { told++ })
 		for len(stderr) > 0 { // in pieces: a line may come in several
@@ -110,7 +112,7 @@ func FuzzFailure(f *testing.F) {
 			t.Errorf("%+v, told %d", failure, told)
 		}
 		for _, line := range append(failure.Said, failure.Text) {
-			if strings.Contains(line, secret) || strings.Contains(line, "s3cret-toke") {
+			if strings.Contains(line, secret) || strings.Contains(line, most) && !own {
 				t.Errorf("the secret is in %q", line)
 			}
 			if len([]rune(line)) > maxText+200 {
