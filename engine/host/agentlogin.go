@@ -31,6 +31,7 @@ type login struct {
 
 // judge says for whom a signature would be, or why there is none. Only a login
 // that was lent is signed: no commit, no file, no certificate, no other user.
+// A login has one spelling; bytes that only decode to one are something else.
 func (r *AgentRelay) judge(key, data []byte, flags uint32) (who string, err error) {
 	lent := r.lent(key)
 	if lent == nil {
@@ -38,7 +39,7 @@ func (r *AgentRelay) judge(key, data []byte, flags uint32) (who string, err erro
 	}
 	var l login
 	if ssh.Unmarshal(data, &l) != nil || l.Message != userauthRequest || l.Service != "ssh-connection" ||
-		!l.Signed || len(l.Session) < 20 || len(l.Session) > 64 || !bytes.Equal(l.Key, key) {
+		!bytes.Equal(ssh.Marshal(l), data) || !l.Signed || len(l.Session) < 20 || len(l.Session) > 64 || !bytes.Equal(l.Key, key) {
 		return "", errors.New("what is to be signed is no login")
 	}
 	if !algorithmFits(lent, l.Algorithm, agent.SignatureFlags(flags)) {
