@@ -14,7 +14,7 @@ GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a soak takes: hours on a slow machine, all of them in e2e.
 SOAKTIME ?= 8h
 
-.PHONY: all build test attack soak lint fmt demo bench fuzz cross engine base-image clean
+.PHONY: all build test contract attack soak lint fmt demo bench fuzz cross engine base-image clean
 
 all: build
 
@@ -26,6 +26,10 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/toolchain race
 	@hack/engine
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
+
+contract: ## the client of smolvm against the real smolvm, where one can be had
+	@hack/toolchain
+	BB_SMOLVM=$$(hack/smolvm) go test -v -count=1 ./backends/smolvm/cli -run '^TestContract$$'
 
 attack: ## the attack list from inside a real bottle, as a table
 	@hack/toolchain

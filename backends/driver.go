@@ -48,6 +48,9 @@ type Driver interface {
 	// Provision does what must run in a started agent: secret environment,
 	// what git is told (spec.GitConfig), and the files of the named live parts.
 	Provision(ctx context.Context, s *spec.Spec, secrets spec.Secrets, parts []string) error
+	// Stop ends what runs of an instance, the agent first, and keeps all of it.
+	// One that does not run, or is gone, is success.
+	Stop(ctx context.Context, id spec.ID) error
 	RemoveAgent(ctx context.Context, id spec.ID) error
 	RemoveSidecar(ctx context.Context, id spec.ID) error
 	RemoveVolumes(ctx context.Context, id spec.ID) error
@@ -88,6 +91,26 @@ type Driver interface {
 type Mounter interface {
 	// CanMount says why it cannot, or nil.
 	CanMount() error
+}
+
+// Meter is a driver that can tell what an agent needs at this moment.
+type Meter interface {
+	// Memory is in bytes, 0 when the agent does not run.
+	Memory(ctx context.Context, id spec.ID) (int64, error)
+}
+
+// Archiver is a driver that can read what does not run.
+type Archiver interface {
+	// Archive copies a file or directory of a stopped agent to w, as a tar stream
+	// in the agent's own words; fs.ErrNotExist when it is not there.
+	Archive(ctx context.Context, id spec.ID, path string, w io.Writer) error
+}
+
+// Freezer is a driver that can make an image of an agent.
+type Freezer interface {
+	// Freeze makes an image of that name, without bb's labels and without the
+	// bottle's environment, and returns the engine's id of it.
+	Freeze(ctx context.Context, id spec.ID, image string) (string, error)
 }
 
 // Preflighter is a driver that can say what this machine lacks for an instance.
@@ -157,6 +180,8 @@ func Do(ctx context.Context, d Driver, n plan.Node, secrets spec.Secrets) error 
 		return d.StartAgent(ctx, n.Spec)
 	case plan.OpProvision:
 		return d.Provision(ctx, n.Spec, secrets, n.Parts)
+	case plan.OpStop:
+		return d.Stop(ctx, n.Instance)
 	case plan.OpRemoveAgent:
 		return d.RemoveAgent(ctx, n.Instance)
 	case plan.OpRemoveSidecar:

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bot-bottle/bb/hack/fakesmol"
 )
 
 // What TestMain builds once. Everything that enters a container is a static
@@ -24,6 +26,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	fakesmol.Main()
 	code, err := withTools(m.Run)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: %v\n", err)

@@ -14,7 +14,7 @@ var reservedHeaders = []string{
 }
 
 // CheckRoutes judges a list that a proxy is about to obey: canonical hosts,
-// one entry per host and port, rules that can be applied.
+// one entry per host and port, and one approved for a time, rules that can be applied.
 func CheckRoutes(routes []Route) error {
 	seen := map[string]string{}
 	for i := range routes {
@@ -23,6 +23,9 @@ func CheckRoutes(routes []Route) error {
 			return fmt.Errorf("route %s (%s): %w", quote(r.Host), r.Source, err)
 		}
 		key := Authority(r.Host, r.Port, 0)
+		if !r.Expires.IsZero() {
+			key += " until it ends"
+		}
 		if other, ok := seen[key]; ok {
 			return fmt.Errorf("route %s is there twice: %s and %s", key, other, r.Source)
 		}

@@ -18,7 +18,8 @@ func Find(routes []Route, host string, port int, now time.Time) *Route {
 		if r.Port != port || r.Expired(now) {
 			continue
 		}
-		if n := specificity(r.Host, host); n > rank {
+		// Of two for one host the approved one, which ends, comes first.
+		if n := specificity(r.Host, host); n > rank || n == rank && n > 0 && best.Expires.IsZero() && !r.Expires.IsZero() {
 			best, rank = r, n
 		}
 	}

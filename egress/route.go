@@ -88,6 +88,8 @@ func (r *Route) Action(h Hit) string {
 		return OnMatchBlock
 	case !h.Known && r.DLP.Patterns != "":
 		return r.DLP.Patterns
+	case h.Known && r.DLP.OnMatch == OnMatchSupervise: // nobody's to approve
+		return OnMatchBlock
 	case r.DLP.OnMatch != "":
 		return r.DLP.OnMatch
 	}

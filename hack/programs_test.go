@@ -18,19 +18,25 @@ import (
 // task of a tree that an agent or a repository wrote (attacks F3, F4 and F11).
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
-	"cmd/bb/internal/cli/relaystart.go":  "bb itself, as the relay to the ssh-agent",
-	"cmd/bb/internal/cli/edit.go":        "the user's editor, on a manifest of the user's home",
-	"egress/child/child.go":              "what the sidecar runs: only for those in this list",
-	"egress/pipelock/child.go":           "pipelock, beside the sidecar, which the user's bb put into its image",
-	"egress/gitgate/git.go":              "git, as below, and bb as its hook",
-	"egress/gitgate/leaks/run.go":        "bb itself, which searches what is pushed",
-	"egress/gitgate/upstream/run.go":     "git of the sidecar's image, on a bare repository of the gate, with no hooks and no settings but bb's",
-	"egress/gitgate/gittest/https.go":    "git, for tests",
-	"egress/gitgate/gittest/repo.go":     "git, for tests",
-	"egress/gitgate/gittest/ssh.go":      "sshd, for tests",
-	"egress/door/session/start_linux.go": "the command of a session, in the bottle",
-	"engine/host/command.go":             "a token's command, which a bottle of the user's home names",
-	"backends/docker/ssh.go":             "ssh, to the engine that the user names",
+	"cmd/bb/internal/cli/relaystart.go":   "bb itself, as the relay to the ssh-agent",
+	"cmd/bb/internal/cli/dashboard.go":    "bb itself, as the command that a key stands for",
+	"cmd/bb/internal/dash/source.go":      "nothing: it names what the one above made",
+	"cmd/bb/internal/cli/edit.go":         "the user's editor, on a manifest of the user's home",
+	"egress/child/child.go":               "what the sidecar runs: only for those in this list",
+	"egress/pipelock/child.go":            "pipelock, beside the sidecar, which the user's bb put into its image",
+	"egress/gitgate/git.go":               "git, as below, and bb as its hook",
+	"egress/gitgate/leaks/run.go":         "bb itself, which searches what is pushed",
+	"egress/gitgate/upstream/run.go":      "git of the sidecar's image, on a bare repository of the gate, with no hooks and no settings but bb's",
+	"egress/gitgate/gittest/https.go":     "git, for tests",
+	"egress/gitgate/gittest/repo.go":      "git, for tests",
+	"egress/gitgate/gittest/ssh.go":       "sshd, for tests",
+	"egress/door/session/start_linux.go":  "the command of a session, in the bottle",
+	"engine/host/command.go":              "a token's command, which a bottle of the user's home names",
+	"backends/smolvm/cli/run.go":          "smolvm, which the user installed or names",
+	"backends/smolvm/hostside/process.go": "bb itself, as a machine's sidecar",
+	"backends/smolvm/hostside/confine.go": "bb itself, in the place of the process that confined itself",
+	"backends/smolvm/hostside/control.go": "bb itself, which speaks to such a sidecar",
+	"backends/docker/ssh.go":              "ssh, to the engine that the user names",
 }
 
 func TestOnlyTheseStartPrograms(t *testing.T) {

@@ -57,6 +57,7 @@ func Run(t *testing.T, maker Maker) {
 		{"no agent starts before its gate enforces", gateFirst},
 		{"a token is kept or refused", keepToken},
 		{"a stopped sidecar comes back unconfigured", sidecarRestart},
+		{"what is stopped is kept", stopped},
 		{"removal is in parts and may be repeated", removal},
 		{"the sidecar is replaced alone", replaceSidecar},
 		{"foreign resources are reported and survive", foreignResources},

@@ -24,6 +24,7 @@ type engineAPI interface {
 	DistributionInspect(ctx context.Context, image, encodedRegistryAuth string) (registry.DistributionInspect, error)
 
 	ContainerAttach(context.Context, string, container.AttachOptions) (types.HijackedResponse, error)
+	ContainerCommit(context.Context, string, container.CommitOptions) (container.CommitResponse, error)
 	ContainerCreate(context.Context, *container.Config, *container.HostConfig,
 		*network.NetworkingConfig, *ocispec.Platform, string) (container.CreateResponse, error)
 	ContainerInspect(context.Context, string) (container.InspectResponse, error)
@@ -31,6 +32,8 @@ type engineAPI interface {
 	ContainerLogs(context.Context, string, container.LogsOptions) (io.ReadCloser, error)
 	ContainerRemove(context.Context, string, container.RemoveOptions) error
 	ContainerStart(context.Context, string, container.StartOptions) error
+	ContainerStatsOneShot(context.Context, string) (container.StatsResponseReader, error)
+	ContainerStop(context.Context, string, container.StopOptions) error
 	ContainerUnpause(context.Context, string) error
 	CopyFromContainer(context.Context, string, string) (io.ReadCloser, container.PathStat, error)
 	CopyToContainer(context.Context, string, string, io.Reader, container.CopyToContainerOptions) error
@@ -45,6 +48,7 @@ type engineAPI interface {
 	ImageList(context.Context, image.ListOptions) ([]image.Summary, error)
 	ImagePull(context.Context, string, image.PullOptions) (io.ReadCloser, error)
 	ImageRemove(context.Context, string, image.RemoveOptions) ([]image.DeleteResponse, error)
+	ImageSave(context.Context, []string, ...client.ImageSaveOption) (io.ReadCloser, error)
 
 	NetworkCreate(context.Context, string, network.CreateOptions) (network.CreateResponse, error)
 	NetworkList(context.Context, network.ListOptions) ([]network.Summary, error)

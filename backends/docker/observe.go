@@ -186,6 +186,6 @@ func part(x container.Summary, altered []string) *plan.Part {
 		Spec: x.Labels[spec.LabelSpec], SpecJSON: x.Labels[spec.LabelSpecJSON],
 		Image: x.Labels[spec.LabelImage], Version: x.Labels[spec.LabelVersion],
 		Source: x.Labels[spec.LabelSource], Network: x.Labels[spec.LabelNetwork], Pipelock: x.Labels[spec.LabelPipelock] != "",
-		Confinement: x.Labels[spec.LabelConfinement], Altered: altered,
+		Confinement: x.Labels[spec.LabelConfinement], Transcript: x.Labels[spec.LabelTranscript], Altered: altered,
 	}
 }

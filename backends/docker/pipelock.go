@@ -112,6 +112,10 @@ func askVersion(path string) (string, error) {
 
 // Preflight says why s cannot have its pipelock, or nil.
 func (d *Driver) Preflight(ctx context.Context, s *spec.Spec) error {
+	if s.Fixed.Resources.Disk > 0 {
+		return diag.Errorf("%s: resources.disk: docker cannot bound what a bottle writes", s.ID).
+			WithHint("take it out, or use backend: smolvm")
+	}
 	if !s.Gate.Pipelock {
 		return nil
 	}

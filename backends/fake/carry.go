@@ -19,7 +19,7 @@ func carry(root string, r backends.ExecRequest) (code int, err error) {
 	if strings.HasSuffix(guest, "/") {
 		path += "/"
 	}
-	c := door.Copy{Any: slices.Contains(r.Argv, "--any"), Skip: slices.Contains(r.Argv, "--skip")}
+	c := door.Copy{Any: slices.Contains(r.Argv, "--any"), Skip: slices.Contains(r.Argv, "--skip"), Optional: slices.Contains(r.Argv, "--optional")}
 	for _, arg := range r.Argv {
 		if base, ok := strings.CutPrefix(arg, "--base="); ok {
 			c.Base = base

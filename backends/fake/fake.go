@@ -168,6 +168,7 @@ func (d *Driver) CreateAgent(_ context.Context, s *spec.Spec) error {
 		labels[spec.LabelImage] = imageRef(s)
 		labels[spec.LabelSpec] = s.Hash(d.o.Key)
 		labels[spec.LabelSpecJSON] = s.FixedJSON(d.o.Key)
+		labels[spec.LabelTranscript] = s.Program.Transcript
 		c, err := w.claim(s.ID.Name(), labels)
 		if ws := s.Fixed.Workspace; err == nil && ws.Declared() {
 			c.Workspace = ws.Mode + " " + ws.Path + " at " + ws.GuestPath
@@ -255,6 +256,37 @@ func (c *Container) configureGit(s *spec.Spec, part string) {
 	}
 }
 
+// Stop ends the agent and its sidecar.
+func (d *Driver) Stop(_ context.Context, id spec.ID) error {
+	return d.change("stop", id, func(w *File) error {
+		for _, role := range []string{spec.RoleAgent, spec.RoleSidecar} {
+			if w.Containers[id.Name()] == nil && role == spec.RoleAgent || w.Containers[id.Sidecar()] == nil && role == spec.RoleSidecar {
+				continue
+			}
+			c, err := d.ours(w, id, role)
+			if err != nil {
+				return err
+			}
+			c.Running, c.State, c.Document = false, nil, nil
+		}
+		return nil
+	})
+}
+
+// Freeze records an image of that name.
+func (d *Driver) Freeze(_ context.Context, id spec.ID, image string) (string, error) {
+	return "sha256:" + image, d.change("freeze", id, func(w *File) error {
+		if _, err := d.ours(w, id, spec.RoleAgent); err != nil {
+			return err
+		}
+		if slices.Contains(w.Images, image) {
+			return fmt.Errorf("an image %s exists already", image)
+		}
+		w.Images = append(w.Images, image)
+		return nil
+	})
+}
+
 // RemoveAgent removes it if it is ours.
 func (d *Driver) RemoveAgent(_ context.Context, id spec.ID) error {
 	return d.change("remove_agent", id, func(w *File) error { return d.drop(w, id.Name()) })
@@ -292,8 +324,10 @@ func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (co
 		if !c.Running {
 			return fmt.Errorf("bottle %s is stopped", id)
 		}
-		if c.Root != "" && len(r.Argv) > 2 && r.Argv[1] == "door" {
-			code, err = carry(c.Root, r)
+		if len(r.Argv) > 2 && r.Argv[1] == "door" {
+			if c.Root != "" {
+				code, err = carry(c.Root, r)
+			}
 			return err
 		}
 		if r.Session != "" && slices.Contains(c.Attached, r.Session) {

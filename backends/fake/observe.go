@@ -95,6 +95,6 @@ func part(c *Container) *plan.Part {
 		Spec: c.Labels[spec.LabelSpec], SpecJSON: c.Labels[spec.LabelSpecJSON],
 		Image: c.Labels[spec.LabelImage], Version: c.Labels[spec.LabelVersion],
 		Source: c.Labels[spec.LabelSource], Network: c.Labels[spec.LabelNetwork], Pipelock: c.Labels[spec.LabelPipelock] != "",
-		Altered: c.Altered,
+		Transcript: c.Labels[spec.LabelTranscript], Altered: c.Altered,
 	}
 }

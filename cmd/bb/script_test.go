@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/supervise/supervisetest"
 )
 
 func TestMain(m *testing.M) {
@@ -71,12 +74,43 @@ func runScripts(t *testing.T, dir, backend string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"asks":   asks,
 			"exits":  exits,
 			"mklog":  mklog,
 			"mkroot": mkroot,
 			"schema": schema,
 		},
 	})
+}
+
+// asks has the sidecars of a fake world ask for what the lines of a file say, as
+// JSON: asks WORLD FILE. Nothing of the file stays when it is called again.
+func asks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: asks WORLD FILE")
+	}
+	socket := filepath.Join(ts.MkAbs("."), "desk-"+args[1])
+	_ = os.Remove(socket)
+	desk, err := supervisetest.Open(socket)
+	ts.Check(err)
+	ts.Defer(func() { _ = desk.Close() })
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		var p egress.Proposal
+		ts.Check(json.Unmarshal([]byte(line), &p))
+		_, err := desk.Add(p)
+		ts.Check(err)
+	}
+	file := ts.MkAbs(args[0])
+	var world map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &world))
+	for name, c := range world["containers"].(map[string]any) {
+		if strings.HasSuffix(name, "_s") {
+			c.(map[string]any)["control"] = socket
+		}
+	}
+	b, err := json.Marshal(world)
+	ts.Check(err)
+	ts.Check(os.WriteFile(file, b, 0o600))
 }
 
 // exits runs a command and asserts its exact exit code: exits CODE CMD...

@@ -17,6 +17,10 @@ import (
 // that would be repeated by every inspect of the engine.
 const DefaultEnvFile = "/run/bb/env"
 
+// FixedEnvFile holds what is no secret, in the same form, where a machine has no
+// environment of its own to be made with. It is root's: no file means none.
+const FixedEnvFile = "/var/lib/bb/env"
+
 // maxEnv is more than execve takes for one environment by default.
 const maxEnv = 2 << 20
 

@@ -32,13 +32,22 @@ type Program struct {
 	Argv, Env []string
 }
 
-// Find looks the command argv up, with the bottle's environment file merged
-// over environ; bare leaves that file out. Its errors are *ExecError.
+// Find looks the command argv up, with the bottle's environment files merged
+// over environ; bare leaves out the one that the agent may write to, and keeps
+// the PATH of environ. Its errors are *ExecError.
 func Find(argv, environ []string, bare bool) (*Program, error) {
-	if bare {
-		return find("", argv, environ)
+	fixed, err := loadEnv(FixedEnvFile)
+	if err != nil {
+		return nil, &ExecError{codeCannotRun, fmt.Errorf("environment of the bottle: %w", err)}
 	}
-	return find(DefaultEnvFile, argv, environ)
+	merged := mergeEnv(environ, fixed)
+	if !bare {
+		return find(DefaultEnvFile, argv, merged)
+	}
+	if path := lookupEnv(environ, "PATH"); path != "" {
+		merged = SetEnv(merged, "PATH", path)
+	}
+	return find("", argv, merged)
 }
 
 func find(envFile string, argv, environ []string) (*Program, error) {

@@ -3,6 +3,7 @@ package door
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,8 @@ type Copy struct {
 	Any bool
 	// Skip leaves out what is refused.
 	Skip bool
+	// Optional makes Pack write nothing where there is nothing.
+	Optional bool
 }
 
 // Pack writes a file or a directory of the bottle as a tar stream. What was
@@ -26,6 +29,9 @@ func Pack(path string, c Copy, w io.Writer) (tree.Report, error) {
 	path, err := inHome(path)
 	if err != nil {
 		return tree.Report{}, err
+	}
+	if _, err := os.Lstat(path); c.Optional && errors.Is(err, fs.ErrNotExist) {
+		return tree.Report{}, nil
 	}
 	root, name, base, err := tree.From(path)
 	if err != nil {

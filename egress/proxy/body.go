@@ -156,7 +156,8 @@ func (x *exchange) searchBody(data []byte) ([]byte, *denial) {
 		return data, nil
 	}
 	if !f.redacts(x.verdict.Route) {
-		return nil, x.judge(f)
+		f.keep(plain, hits)
+		return data, x.settle(f)
 	}
 	if len(b.Codings) > 0 {
 		if err := x.held.take(x.r.Context(), len(plain)); err != nil {

@@ -124,7 +124,7 @@ func (x *exchange) inspectHead() *denial {
 	}
 	x.entry.Path = short(out.path)
 	if !f.redacts(x.verdict.Route) {
-		return x.judge(f)
+		return x.settle(f)
 	}
 	path, err := url.PathUnescape(out.path)
 	if err != nil {
@@ -154,6 +154,10 @@ func (x *exchange) redacted(f *finding) {
 
 func (x *exchange) noteRedacted(f *finding) {
 	x.entry.Verdict = VerdictRedacted
+	x.noteFound(f)
+}
+
+func (x *exchange) noteFound(f *finding) {
 	names := detectors(f.hits)
 	if x.entry.Detector != "" && x.entry.Detector != names {
 		names = x.entry.Detector + ", " + names
@@ -176,6 +180,7 @@ func (x *exchange) coverHead(f *finding) coveredHead {
 			return text
 		}
 		f.add(place, hits, changes && coverable(hits, len(text)))
+		f.keep([]byte(text), hits)
 		return withCover(text, hits)
 	}
 	part("the method", x.r.Method, false, false)

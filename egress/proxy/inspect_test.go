@@ -201,7 +201,7 @@ func TestInspectTexts(t *testing.T) {
 			"fake token", VerdictDenied, "fake token",
 		},
 		{"a.example", "X-A", secret, "", []string{"the header X-A holds a known value", "canary", "no rule allows it", "drop it from the context, or start a new session"}, "known value", VerdictDenied, "known value"},
-		{"s.example", "", "", lookalike, []string{"fake token"}, "fake token", VerdictDenied, "supervise not available"},
+		{"s.example", "", "", lookalike, []string{"fake token"}, "fake token", VerdictDenied, "nobody can be asked about it"},
 		{"x.r.example", "X-A", secret, lookalike, nil, "known value, fake token", VerdictRedacted, ""},
 		{"a.example", "Content-Encoding", "br, zstd", "x", []string{`content coding "br, zstd"`, "without Content-Encoding"}, "", VerdictDenied, "br, zstd"},
 		{"a.example", "Content-Encoding", "gzip", zipped(strings.Repeat("x", 9<<20)), []string{"decodes to more"}, "", VerdictDenied, "decodes"},

@@ -19,6 +19,8 @@ type Policy struct {
 	roots  *x509.CertPool    // nil: the system's
 	canary string
 	hop    *Hop // nil: straight out
+	// approved may pass in spite of a detector.
+	approved []egress.ApprovedValue
 }
 
 // NewPolicy judges a whole document. Its tokens carry their values: what is to
@@ -31,7 +33,7 @@ func NewPolicy(doc egress.Document) (*Policy, error) {
 	if err := egress.CheckRoutes(doc.Routes); err != nil {
 		return nil, err
 	}
-	p := &Policy{routes: egress.CloneRoutes(doc.Routes), values: map[string]string{}, canary: doc.Canary}
+	p := &Policy{routes: egress.CloneRoutes(doc.Routes), values: map[string]string{}, canary: doc.Canary, approved: slices.Clone(doc.ApprovedValues)}
 	for _, slot := range slices.Sorted(maps.Keys(doc.Tokens)) {
 		token := doc.Tokens[slot]
 		if token.Keep != "" {

@@ -27,6 +27,8 @@ type Options struct {
 	// Log receives one entry per decision, from many goroutines.
 	Log func(Entry)
 	Now func() time.Time
+	// Ask holds a request where its rule says so; nil asks nobody.
+	Ask Ask
 	// MaxConns and MaxRequests bound what is served at once.
 	MaxConns, MaxRequests int
 	// HeaderTimeout bounds the first head and the TLS handshake, IdleTimeout
@@ -55,6 +57,8 @@ type Proxy struct {
 	heavy    chan struct{} // turns to search what may take much memory
 	oracle   oracle
 	limits   limits
+	held     chan struct{} // requests that wait for a person
+	valueKey []byte
 }
 
 // New starts a proxy without a policy.
@@ -63,8 +67,14 @@ func New(o Options) (*Proxy, error) {
 		return nil, errors.New("a proxy needs a CA")
 	}
 	o.setDefaults()
+	key, err := o.CA.valueKey()
+	if err != nil {
+		return nil, err
+	}
 	p := &Proxy{
 		o:        o,
+		held:     make(chan struct{}, maxHeld),
+		valueKey: key,
 		feed:     newFeed(),
 		conns:    make(chan struct{}, o.MaxConns),
 		requests: make(chan struct{}, o.MaxRequests),

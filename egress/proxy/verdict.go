@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ type finding struct {
 	place string // the first
 	hits  []egress.Hit
 	stuck bool
+	// values are the texts of the hits, where each has bounds.
+	values []string
 }
 
 func (f *finding) add(place string, hits []egress.Hit, coverable bool) {
@@ -58,11 +61,8 @@ func (x *exchange) judge(f *finding) *denial {
 	}
 	d.text += " (rule: " + d.rule + ")"
 	d.reason = d.text
-	for _, h := range f.hits {
-		if route.Action(h) == egress.OnMatchSupervise {
-			d.reason += "; supervise not available"
-			break
-		}
+	if slices.ContainsFunc(f.hits, func(h egress.Hit) bool { return route.Action(h) == egress.OnMatchSupervise }) && !x.mayAsk(f) {
+		d.reason += "; nobody can be asked about it"
 	}
 	switch {
 	case anyKnown(f.hits):

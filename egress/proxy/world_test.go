@@ -205,10 +205,18 @@ var upstreamCA = sync.OnceValue(func() *CA {
 
 func (w *world) policy(routes ...egress.Route) {
 	w.t.Helper()
-	doc := egress.Document{
+	w.swap(w.document(routes...))
+}
+
+func (w *world) document(routes ...egress.Route) egress.Document {
+	return egress.Document{
 		Version: egress.DocumentVersion, Routes: routes, UpstreamCA: string(upstreamCA().CertPEM()),
 		Tokens: map[string]egress.Token{"EGRESS_TOKEN_0": {Value: secret, Digest: "d0"}}, Canary: canary,
 	}
+}
+
+func (w *world) swap(doc egress.Document) {
+	w.t.Helper()
 	p, err := NewPolicy(doc)
 	if err != nil {
 		w.t.Fatal(err)

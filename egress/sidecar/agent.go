@@ -149,9 +149,9 @@ func readHello(conn io.Reader) (h egress.AgentHello, err error) {
 	return h, nil
 }
 
-// CtlAgent carries the agent protocol between a sidecar and who holds the other
-// ends of stdin and stdout, and ends with either.
-func CtlAgent(ctx context.Context, socket string, stdin io.Reader, stdout io.Writer) error {
+// CtlTalk carries a conversation (CommandAgent, CommandSupervise) between a
+// sidecar and who holds the other ends of stdin and stdout, and ends with either.
+func CtlTalk(ctx context.Context, socket, command string, stdin io.Reader, stdout io.Writer) error {
 	if err := harden(); err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func CtlAgent(ctx context.Context, socket string, stdin io.Reader, stdout io.Wri
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	defer hangUp()
-	if _, err := fmt.Fprintf(conn, "bb1 %s\n", CommandAgent); err != nil {
+	if _, err := fmt.Fprintf(conn, "bb1 %s\n", command); err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
@@ -16,10 +17,13 @@ const (
 	CommandGet   = "get"
 	CommandCA    = "ca"
 	CommandLog   = "log"
+	// CommandSupervise becomes a conversation: see egress.SuperviseEvent.
+	CommandSupervise = "supervise"
 )
 
 const (
 	maxControls    = 8
+	maxSupervisors = 4
 	controlTimeout = 30 * time.Second
 )
 
@@ -51,6 +55,13 @@ func (c *controller) serve(conn *net.UnixConn) {
 	case CommandAgent:
 		c.lend(conn)
 		return
+	case CommandSupervise:
+		if !c.state.supervised() {
+			reply(conn, failed(errNotSupervised))
+		} else if conn.SetDeadline(time.Time{}) == nil && reply(conn, egress.Reply{OK: true}) {
+			c.state.queue.Talk(conn)
+		}
+		return
 	}
 	reply(conn, c.answer(command, conn))
 }
@@ -74,6 +85,7 @@ func (c *controller) answer(command string, conn io.Reader) egress.Reply {
 		if err := c.state.apply(data); err != nil {
 			return failed(err)
 		}
+		debug.FreeOSMemory() // a document takes many times its size, and is rare
 		return egress.Reply{OK: true}
 	case CommandGet:
 		return egress.Reply{OK: true, Document: c.state.document()}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/dns"
+	"github.com/bot-bottle/bb/egress/supervise"
 )
 
 const (
@@ -23,6 +24,8 @@ const (
 	// maxGitConns clients of the git gate at once: the proxy's never wait for
 	// them, and the processes that serve them fit into a container's limit.
 	maxGitConns = 32
+	// maxAskers ask a person at once: each may have two connections.
+	maxAskers = 32
 )
 
 const noPolicy = "the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host"
@@ -35,6 +38,9 @@ type dispatch struct {
 	gate       Gate
 	gits       chan struct{} // one for each client of the gate
 	names      dns.Names
+	supervised func() bool
+	tools      func() *supervise.Server
+	asking     chan struct{}
 	timeout    time.Duration // for the preface; shorter in tests
 }
 
@@ -42,6 +48,7 @@ type dispatch struct {
 func newDispatch(s *state, denied func(name string)) *dispatch {
 	return &dispatch{
 		configured: s.configured, proxy: s.proxy, gate: s.gate, gits: make(chan struct{}, maxGitConns),
+		supervised: s.supervised, tools: s.tools, asking: make(chan struct{}, maxAskers),
 		names: noted(dns.Policy(s.proxy.Covers), denied), timeout: prefaceTimeout,
 	}
 }
@@ -79,7 +86,7 @@ func (d *dispatch) serve(conn *net.UnixConn) {
 	case egress.ServiceGit:
 		d.git(conn)
 	case egress.ServiceMCP:
-		refuse(conn, "the "+service+" service is not available in this version of bb")
+		d.ask(conn)
 	}
 	// Unknown words: closed.
 }
@@ -91,6 +98,25 @@ func (d *dispatch) proceed(conn *net.UnixConn, serve func(*net.UnixConn)) {
 		return
 	}
 	serve(conn)
+}
+
+// ask hands over a client of the tools that an agent asks with.
+func (d *dispatch) ask(conn *net.UnixConn) {
+	switch {
+	case !d.configured():
+		refuse(conn, noPolicy)
+		return
+	case !d.supervised():
+		refuse(conn, errNotSupervised.Error())
+		return
+	}
+	select {
+	case d.asking <- struct{}{}:
+		defer func() { <-d.asking }()
+		d.tools().ServeConn(conn)
+	default:
+		refuse(conn, "too many ask at once: try again")
+	}
 }
 
 // git hands over a client of the git gate. There are few of them at once: what

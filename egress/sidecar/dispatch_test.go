@@ -47,11 +47,10 @@ func TestProxyGetsTheWholeStream(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	r := start(t, nil)
-	const missing = " service is not available in this version of bb"
 	for service, want := range map[string]string{
 		egress.ServiceProxy: "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
 		egress.ServiceHTTP:  "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
-		egress.ServiceMCP:   "egress: the mcp" + missing,
+		egress.ServiceMCP:   "egress: the sidecar of this bottle has no policy yet, so nothing may pass: run `bb apply` on the host",
 	} {
 		conn := dialUnix(t, r.opts.DoorSocket)
 		request := "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 8<<10)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/gitgate"
+	"github.com/bot-bottle/bb/egress/supervise"
 )
 
 const deadline = 10 * time.Second
@@ -113,7 +114,7 @@ func newState(proxy Proxy, opts Options) *state {
 	if opts.Stdout == nil {
 		opts.Stdout = io.Discard
 	}
-	return &state{opts: opts, proxy: proxy, gate: &fakeGate{}, vault: &vault{}}
+	return &state{opts: opts, proxy: proxy, gate: &fakeGate{}, vault: &vault{}, queue: supervise.New()}
 }
 
 const secretValue = `tok-"9f3c&<7a>-secret-value`

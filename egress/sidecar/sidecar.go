@@ -17,9 +17,12 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/gitgate"
+	"github.com/bot-bottle/bb/egress/proxy"
+	"github.com/bot-bottle/bb/egress/supervise"
 )
 
 // softMemory is where garbage is collected more eagerly, below what engines give
@@ -57,6 +60,8 @@ type Options struct {
 	// newProxy is replaced in tests.
 	newProxy func(opts Options, log func(entry any)) (Proxy, error)
 	newGate  func(gitgate.Options) (Gate, error)
+	// ask asks a person about a request that waits.
+	ask proxy.Ask
 	// note writes one line an event.
 	note func(format string, args ...any)
 }
@@ -105,7 +110,8 @@ func Run(ctx context.Context, opts Options) error {
 	if err := os.MkdirAll(opts.CADir, 0o700); err != nil {
 		return err
 	}
-	state := &state{opts: opts, vault: &vault{}}
+	state := &state{opts: opts, vault: &vault{}, queue: supervise.New()}
+	opts.ask = state.ask
 	opts.note = (&notes{w: opts.Stderr, held: state.vault, repeat: state.repeat}).add
 	logs := openLogs(opts)
 	access := newJournal(logs[egress.LogAccess], state.instance, state.vault.secrets)
@@ -123,21 +129,28 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer control.Close()
 	// After that: it clears away what a sidecar left that does not live any more.
-	if state.gate, err = openGate(opts, &state.agent, pushes.add); err != nil {
+	if state.gate, err = openGate(opts, &state.agent, func(entry any) {
+		pushes.add(entry)
+		state.tellPush(entry)
+	}); err != nil {
 		return err
 	}
 	defer state.gate.Close()
+	state.tools = sync.OnceValue(func() *supervise.Server { // most bottles never ask
+		return supervise.NewServer(state.queue, state.routes, opts.Build)
+	})
 	door, err := listen(opts.DoorSocket, 0o666)
 	if err != nil {
 		return err
 	}
 	defer door.Close()
+	debug.FreeOSMemory() // what beginning took: much of the program is never used here
 	if err := state.announce(egress.StateLine{State: egress.StateUnconfigured}); err != nil {
 		return err
 	}
 
 	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays, handle: newController(state, logs).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays + maxSupervisors, handle: newController(state, logs).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

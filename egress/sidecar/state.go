@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/supervise"
 )
 
 // maxStateLine keeps a state line in one piece in an engine's log.
@@ -23,6 +24,8 @@ type state struct {
 	gate  Gate
 	vault *vault
 	agent hostAgent
+	queue *supervise.Queue
+	tools func() *supervise.Server
 	// rules is the digest of the document in force; who applies has it.
 	rules string
 
@@ -37,6 +40,22 @@ type state struct {
 }
 
 func (s *state) configured() bool { return s.live.Load() != nil }
+
+// errNotSupervised is what an agent is told that asks nevertheless.
+var errNotSupervised = errors.New("nobody is asked here: the bottle's manifest does not say supervise: true")
+
+func (s *state) supervised() bool {
+	live := s.live.Load()
+	return live != nil && live.Supervise
+}
+
+// routes are those in force.
+func (s *state) routes() []egress.Route {
+	if live := s.live.Load(); live != nil {
+		return live.Routes
+	}
+	return nil
+}
 
 // document is the one in force, redacted, or nil.
 func (s *state) document() *egress.Document { return s.live.Load() }
@@ -85,6 +104,9 @@ func (s *state) apply(data []byte) error {
 	}
 	s.vault.replace(slots)
 	s.live.Store(shown)
+	if !doc.Supervise {
+		s.queue.Clear(errNotSupervised)
+	}
 	s.rules = rules
 	if err := s.say(line); err != nil {
 		return errors.New("policy is in force, but the state line could not be written")

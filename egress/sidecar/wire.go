@@ -28,6 +28,7 @@ func openProxy(opts Options, log func(entry any)) (Proxy, error) {
 	p, err := proxy.New(proxy.Options{
 		CA:          ca,
 		Inspector:   func(values []string) egress.Inspector { return dlp.New(values) },
+		Ask:         opts.ask,
 		Log:         func(e proxy.Entry) { log(e) },
 		MaxConns:    opts.MaxConns,
 		MaxRequests: 2 * opts.MaxConns,

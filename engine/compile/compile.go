@@ -125,6 +125,7 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 		Program: c.program(prov), HiddenEnv: prov.HiddenEnv, Logins: prov.Logins, WorkspaceRoot: root,
 	}
 	s.Live = c.live(prov)
+	c.unasked(s)
 	s.Files = c.files(prov, s)
 	if s.Live.Login == "" {
 		s.Live.Login = checks(s.Program.Verify)
@@ -139,6 +140,18 @@ func (c *compiler) one() (*spec.Spec, provider.Provision) {
 		Files:     spec.FilesDigest(s.Files, ""),
 	}
 	return s, prov
+}
+
+// unasked warns of routes that want a person asked where nobody is.
+func (c *compiler) unasked(s *spec.Spec) {
+	for _, r := range s.Live.Routes {
+		if !c.bottle.Supervise && r.DLP != nil && r.DLP.OnMatch == egress.OnMatchSupervise {
+			d := diag.Errorf("route %s of %s: nobody is asked about what looks like a credential: it is blocked", r.Host, c.agent.Name).
+				WithHint("add supervise: true to bottle %s", c.bottle.Name)
+			d.Severity = diag.Warning
+			c.problem(manifest.Pos{File: c.bottle.File, Line: 1}, d)
+		}
+	}
 }
 
 // checks is the digest of commands that a provider verifies a bottle with where
@@ -166,7 +179,7 @@ func (c *compiler) provide(workdir string) provider.Provision {
 		return provider.Provision{}
 	}
 	in := provider.Input{
-		AuthToken: d.AuthToken, Forward: d.ForwardHostCredentials, Now: c.options.Now, Workdir: workdir,
+		AuthToken: d.AuthToken, Forward: d.ForwardHostCredentials, Supervise: c.bottle.Supervise, Now: c.options.Now, Workdir: workdir,
 		Answers: map[string]provider.Answer{},
 	}
 	for _, ask := range t.Wants(in) {

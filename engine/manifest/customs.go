@@ -20,7 +20,6 @@ func (f *file) readCustom(j *judge) {
 	}
 	j.check(f)
 	f.custom = f.decodeCustom()
-	f.checkSupported()
 }
 
 func newCustoms(files []*file, ignored []string) *customs {

@@ -95,7 +95,6 @@ func (l *loader) shapes() {
 		j.check(f)
 		if f.kind == bottleKind {
 			policies[i] = f.decodeBottle()
-			f.checkSupported()
 		} else {
 			agents[i] = f.decodeAgent()
 		}

@@ -34,6 +34,9 @@ func (f *file) decodeCustom() *provider.Custom {
 		Interactive: f.arguments(program.get("run")), Resume: f.arguments(program.get("resume")),
 		Headless: f.arguments(program.get("headless")),
 	}
+	if n := program.get("transcript"); n != nil {
+		c.Program.Transcript = f.guestPath(n)
+	}
 	if c.Program.Resume == nil {
 		c.Program.Resume = c.Program.Interactive
 	}

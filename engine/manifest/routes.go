@@ -87,14 +87,8 @@ func (f *file) decodeRoute(n *node) egress.Route {
 	return r
 }
 
-// dlp of a route. Nothing holds a request yet while a person is asked.
 func (f *file) dlp(n *node) *egress.DLP {
-	d := &egress.DLP{OnMatch: n.get("on_match").str(), Stream: n.get("stream").isTrue()}
-	if d.OnMatch == egress.OnMatchSupervise {
-		f.warnAt(n.get("on_match"), "nobody can be asked yet; write block, which does the same",
-			"%s: supervise blocks in this release", n.get("on_match").path)
-	}
-	return d
+	return &egress.DLP{OnMatch: n.get("on_match").str(), Stream: n.get("stream").isTrue()}
 }
 
 func (f *file) matches(n *node) []egress.Match {

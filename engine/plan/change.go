@@ -18,13 +18,14 @@ const (
 	Update  Action = "update"
 	Replace Action = "replace"
 	Remove  Action = "remove"
+	Stop    Action = "stop"
 	Blocked Action = "blocked"
 )
 
 // Symbol is the action's mark in a plan.
 func (a Action) Symbol() string {
 	return map[Action]string{
-		None: " ", Create: "+", Start: "^", Update: "~", Replace: "-/+", Remove: "-", Blocked: "!",
+		None: " ", Create: "+", Start: "^", Update: "~", Replace: "-/+", Remove: "-", Stop: "v", Blocked: "!",
 	}[a]
 }
 
@@ -118,7 +119,7 @@ type Change struct {
 
 // Ends reports whether the change ends what runs in the agent.
 func (c *Change) Ends() bool {
-	return c.Action == Replace || c.Action == Remove && !c.Kept
+	return c.Action == Replace || c.Action == Stop || c.Action == Remove && !c.Kept
 }
 
 // Op is one driver call.
@@ -137,6 +138,7 @@ const (
 	OpRemoveAgent   Op = "remove_agent"
 	OpRemoveSidecar Op = "remove_sidecar"
 	OpRemoveVolumes Op = "remove_volumes"
+	OpStop          Op = "stop"
 )
 
 // Node is one operation with its dependencies.

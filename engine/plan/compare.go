@@ -159,9 +159,10 @@ func fits(s *spec.Spec, o *Instance, w World) bool {
 }
 
 // compareGate says why the sidecar itself needs work: each reason for itself,
-// since one that lost its configuration may be outdated too.
+// since one that lost its configuration may be outdated too. That of a bottle
+// that is stopped lost nothing.
 func compareGate(c *Change, o *Instance, w World) {
-	if !configured(o) {
+	if !configured(o) && !o.Halted() {
 		c.Reasons = append(c.Reasons, SidecarLost)
 	}
 	if o.Sidecar == nil {

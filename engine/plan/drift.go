@@ -44,8 +44,8 @@ type Drift struct {
 // drift compares what is there with what its own labels and state line say bb
 // made. It needs no memory of earlier plans: labels describe creation.
 func (d *Desired) drift(c *Change, o *Instance) []Drift {
-	if o == nil {
-		return nil
+	if o == nil || o.Halted() && len(o.Agent.Altered)+len(o.Sidecar.Altered) == 0 {
+		return nil // stopped as bb stop does it: the change says so
 	}
 	var out []Drift
 	found := func(kind DriftKind, format string, args ...any) {
@@ -64,7 +64,7 @@ type finder func(kind DriftKind, format string, args ...any)
 func (d *Desired) agentDrift(c *Change, o *Instance, found finder) {
 	switch {
 	case o.Agent == nil:
-		found(AgentMissing, "its container is missing, other parts of it are there")
+		found(AgentMissing, "its agent is missing, other parts of it are there")
 		return
 	case o.Agent.Paused:
 		found(AgentStopped, "paused")

@@ -48,6 +48,7 @@ type Summary struct {
 	Update  int `json:"update"`
 	Replace int `json:"replace"`
 	Remove  int `json:"remove"`
+	Stop    int `json:"stop,omitempty"`
 	Blocked int `json:"blocked"`
 	// Kept counts removals that wait for --prune.
 	Kept      int `json:"kept"`
@@ -66,7 +67,7 @@ func (p *Plan) Summary() Summary {
 	}
 	return Summary{
 		Create: p.Count(Create), Update: p.Count(Update, Start), Replace: p.Count(Replace),
-		Remove: p.Count(Remove) - kept, Blocked: p.Count(Blocked), Kept: kept, Unchanged: p.Unchanged,
+		Remove: p.Count(Remove) - kept, Stop: p.Count(Stop), Blocked: p.Count(Blocked), Kept: kept, Unchanged: p.Unchanged,
 	}
 }
 

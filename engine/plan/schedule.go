@@ -35,6 +35,8 @@ func schedule(p *Plan, observed map[spec.ID][]Instance, taken takenNames) {
 			if !c.Kept {
 				s.remove(c.ID, c.Backend, nil, string(c.Reasons[0]))
 			}
+		case Stop:
+			s.node(Node{Op: OpStop, Backend: c.Backend, Instance: c.ID, Cause: string(c.Reasons[0])})
 		}
 	}
 }

@@ -95,6 +95,9 @@ type Part struct {
 	Network string
 	// Pipelock says that the sidecar was created with pipelock in it.
 	Pipelock bool
+	// Transcript is where an agent's program keeps its conversations; "" means
+	// nowhere.
+	Transcript string
 	// Altered says how the resource differs from what its own labels say bb
 	// made, where the driver sees that in its list: somebody's hand. An
 	// altered agent is replaced, an altered sidecar made anew.

@@ -30,11 +30,12 @@ func makeClaude(in Input) Provision {
 			{Name: "DISABLE_ERROR_REPORTING", Kind: spec.EnvProvider, Value: "1"},
 			{Name: "DISABLE_AUTOUPDATER", Kind: spec.EnvProvider, Value: "1"},
 		},
-		Files: []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in.Workdir)}},
+		Files: []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in)}},
 		Program: spec.Program{
 			Interactive: []string{"claude", "--dangerously-skip-permissions"},
 			Resume:      []string{"claude", "--dangerously-skip-permissions", "--continue"},
 			Headless:    []string{"claude", "--dangerously-skip-permissions", "-p"},
+			Transcript:  spec.Home + "/.claude/projects",
 		},
 		PromptFile: spec.PromptFile,
 		Prompted:   []string{"--append-system-prompt-file", spec.PromptFile},
@@ -52,17 +53,21 @@ func makeClaude(in Input) Provision {
 }
 
 // onboarded is ~/.claude.json: onboarding is done, home and workspace trusted.
-func onboarded(workdir string) []byte {
+func onboarded(in Input) []byte {
 	trusted := map[string]any{"hasTrustDialogAccepted": true, "hasCompletedProjectOnboarding": true}
 	projects := map[string]any{spec.Home: trusted, spec.Workdir: trusted}
-	if workdir != "" {
-		projects[workdir] = trusted
+	if in.Workdir != "" {
+		projects[in.Workdir] = trusted
 	}
-	b, err := json.MarshalIndent(map[string]any{
+	config := map[string]any{
 		"hasCompletedOnboarding":        true,
 		"bypassPermissionsModeAccepted": true,
 		"projects":                      projects,
-	}, "", "  ")
+	}
+	if in.Supervise {
+		config["mcpServers"] = map[string]any{superviseName: map[string]string{"type": "http", "url": superviseURL}}
+	}
+	b, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		panic("provider: " + err.Error()) // only plain data reaches this
 	}

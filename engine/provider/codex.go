@@ -37,12 +37,13 @@ func makeCodex(in Input) Provision {
 		Env: []spec.Env{{Name: "CODEX_CA_CERTIFICATE", Kind: spec.EnvProvider, Value: spec.CABundle}},
 		Files: []spec.File{
 			{Path: codexHome, Dir: true, Mode: 0o700},
-			{Path: codexHome + "/config.toml", Mode: 0o600, Content: codexConfig()},
+			{Path: codexHome + "/config.toml", Mode: 0o600, Content: codexConfig(in.Supervise)},
 		},
 		Program: spec.Program{
 			Interactive: []string{"codex", bypass},
 			Resume:      []string{"codex", bypass, "resume", "--last"},
 			Headless:    []string{"codex", "exec", bypass, "--skip-git-repo-check", "-"},
+			Transcript:  codexHome + "/sessions",
 		},
 		PromptFile: codexHome + "/AGENTS.md",
 		Recipe:     codexRecipe,
@@ -80,10 +81,13 @@ func (p *Provision) lend(in Input) {
 // codexConfig is config.toml: home and workspace are trusted, nothing is sent
 // that no turn needs, and nothing outlives the program: a daemon would keep the
 // environment that it was started with, and a copy of the whole program.
-func codexConfig() []byte {
+func codexConfig(supervise bool) []byte {
 	text := "check_for_update_on_startup = false\n\n[analytics]\nenabled = false\n\n[features]\ndaemon_auto_start = false\n"
 	for _, dir := range []string{spec.Home, spec.Workdir} {
 		text += fmt.Sprintf("\n[projects.%q]\ntrust_level = \"trusted\"\n", dir)
+	}
+	if supervise {
+		text += fmt.Sprintf("\n[mcp_servers.%s]\nurl = %q\ntool_timeout_sec = 60\n", superviseName, superviseURL)
 	}
 	return []byte(text)
 }

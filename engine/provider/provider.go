@@ -4,6 +4,7 @@
 package provider
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -39,6 +40,8 @@ type Input struct {
 	AuthToken string
 	// Workdir is where the agent starts; "" means spec.Workdir.
 	Workdir string
+	// Supervise registers the tools that the agent asks a person with.
+	Supervise bool
 	// Forward lends the login that the host has.
 	Forward bool
 	// Now judges what expires.
@@ -87,6 +90,12 @@ type Provision struct {
 	// SkillsDir is where the program looks for skills.
 	SkillsDir string
 }
+
+// superviseName is what the program calls the tools, and superviseURL where they
+// are: outside of the proxy.
+const superviseName = "bb"
+
+var superviseURL = fmt.Sprintf("http://%s:%d/mcp", egress.SuperviseHost, egress.SupervisePort)
 
 var builtin = []Template{claude, codex, shell}
 

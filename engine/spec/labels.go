@@ -18,6 +18,8 @@ const (
 	LabelConfinement = "bb.confinement"
 	// LabelNetwork is the outer network a sidecar was created on.
 	LabelNetwork = "bb.network"
+	// LabelTranscript is an agent's Program.Transcript.
+	LabelTranscript = "bb.transcript"
 	// LabelPipelock is "1" on a sidecar with pipelock in it.
 	LabelPipelock = "bb.pipelock"
 )

@@ -216,6 +216,9 @@ type Program struct {
 	// Headless reads the prompt from standard input; nil means unsupported.
 	Headless []string
 	Verify   [][]string
+	// Transcript is the directory in which it keeps its conversations, absolute;
+	// "" means none.
+	Transcript string
 }
 
 // Secrets are the values a spec refers to. They are never logged, hashed

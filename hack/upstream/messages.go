@@ -10,7 +10,8 @@ import (
 )
 
 // messagesAPI plays the part of the Anthropic messages API that a coding
-// agent's turn needs: one streamed text. Everything else is a 404, which such
+// agent's turn needs: one streamed text, or one call of a tool where the prompt
+// says which ("call-tool NAME {ARGUMENTS}"), whose result the next text repeats. Everything else is a 404, which such
 // an agent is known to shrug off.
 func messagesAPI() http.Handler {
 	mux := http.NewServeMux()
@@ -33,36 +34,72 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	text := "pong: " + t.lastText()
-	think(r.Context(), text)
+	block := map[string]any{"type": "text", "text": "pong: " + t.lastText()}
+	delta := map[string]any{"type": "text_delta", "text": block["text"]}
+	why := "end_turn"
+	if said, ok := t.toolResult(); ok {
+		block["text"] = "the tool said: " + said
+		delta["text"] = block["text"]
+	} else if m := calling.FindStringSubmatch(t.lastText()); m != nil {
+		block = map[string]any{"type": "tool_use", "id": "toolu_1", "name": m[1], "input": json.RawMessage(m[2])}
+		delta = map[string]any{"type": "input_json_delta", "partial_json": m[2]}
+		why = "tool_use"
+	}
+	think(r.Context(), t.lastText())
 	usage := map[string]int{"input_tokens": 1, "output_tokens": 1}
 	message := map[string]any{
 		"id": "msg_1", "type": "message", "role": "assistant", "model": t.Model,
 		"content": []any{}, "stop_reason": nil, "stop_sequence": nil, "usage": usage,
 	}
 	if !t.Stream {
-		message["content"] = []any{map[string]any{"type": "text", "text": text}}
-		message["stop_reason"] = "end_turn"
+		message["content"] = []any{block}
+		message["stop_reason"] = why
 		w.Header().Set("Content-Type", "application/json")
 		writeJSON(w, message)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	empty := map[string]any{"type": "text", "text": ""}
+	if why == "tool_use" {
+		empty = map[string]any{"type": "tool_use", "id": block["id"], "name": block["name"], "input": map[string]any{}}
+	}
 	for _, e := range []struct {
 		name string
 		with map[string]any
 	}{
 		{"message_start", map[string]any{"message": message}},
-		{"content_block_start", map[string]any{"index": 0, "content_block": map[string]any{"type": "text", "text": ""}}},
-		{"content_block_delta", map[string]any{"index": 0, "delta": map[string]any{"type": "text_delta", "text": text}}},
+		{"content_block_start", map[string]any{"index": 0, "content_block": empty}},
+		{"content_block_delta", map[string]any{"index": 0, "delta": delta}},
 		{"content_block_stop", map[string]any{"index": 0}},
-		{"message_delta", map[string]any{"delta": map[string]any{"stop_reason": "end_turn", "stop_sequence": nil}, "usage": usage}},
+		{"message_delta", map[string]any{"delta": map[string]any{"stop_reason": why, "stop_sequence": nil}, "usage": usage}},
 		{"message_stop", map[string]any{}},
 	} {
 		if err := event(w, e.name, e.with); err != nil {
 			return // the client is gone
 		}
 	}
+}
+
+var calling = regexp.MustCompile(`call-tool (\S+) (\{.*\})`)
+
+// toolResult is what a tool answered, where the last message is that.
+func (t *turn) toolResult() (said string, ok bool) {
+	if len(t.Messages) == 0 {
+		return "", false
+	}
+	var blocks []struct {
+		Type    string          `json:"type"`
+		Content json.RawMessage `json:"content"`
+	}
+	if json.Unmarshal(t.Messages[len(t.Messages)-1].Content, &blocks) != nil {
+		return "", false
+	}
+	for _, b := range blocks {
+		if b.Type == "tool_result" {
+			return string(b.Content), true
+		}
+	}
+	return "", false
 }
 
 var thinking = regexp.MustCompile(`think-([0-9]{1,2})s`)

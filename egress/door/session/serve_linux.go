@@ -48,6 +48,9 @@ type supervisor struct {
 // code. Standard input and error carry frames: nothing else may use them.
 func Serve(o Options, argv []string) (int, error) {
 	conceal()
+	if err := isolate(); err != nil {
+		return codeCannotRun, err
+	}
 	reserveThreads()
 	s := &supervisor{
 		ended: make(chan syscall.WaitStatus, 1), over: make(chan struct{}),
@@ -108,6 +111,18 @@ func conceal() {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT,
 		syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP)
+}
+
+// isolate leaves the group of what started this process: who kills that one
+// does not kill the only process that can end what the command starts. And no
+// program below gains a power that the agent does not have.
+func isolate() error {
+	_, _ = syscall.Setsid() // it leads a group already: then it is alone in it
+	runtime.LockOSThread()  // this goroutine starts the command, which inherits from the thread
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no new privileges: %w", err)
+	}
+	return nil
 }
 
 // threads is more than a supervisor ever uses at once.

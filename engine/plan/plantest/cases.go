@@ -15,6 +15,8 @@ type Case struct {
 	Worlds      []plan.World
 	// Destroy plans the removal of these names instead; nil plans the desire.
 	Destroy []string
+	// Halt stops them instead of removing them.
+	Halt bool
 	// Removal gives the reasons of a cleanup.
 	Removal map[spec.ID]plan.Reason
 }
@@ -31,6 +33,9 @@ func (c Case) Plan() *plan.Plan {
 			if named && slices.Contains(c.Desired.Scopes, o.ID.Scope) {
 				ids = append(ids, o.ID)
 			}
+		}
+		if c.Halt {
+			return plan.Halt(c.Worlds, ids)
 		}
 		return plan.Destroy(c.Worlds, ids)
 	}
@@ -61,6 +66,11 @@ func (t *table) both(name string, d plan.Desired, docker, vm []plan.Instance, ed
 func (t *table) destroy(name string, names []string, instances []plan.Instance, edits ...worldEdit) {
 	t.on(name, Desired(), instances, edits...)
 	t.cases[len(t.cases)-1].Destroy = names
+}
+
+func (t *table) halt(name string, names []string, instances []plan.Instance) {
+	t.destroy(name, names, instances)
+	t.cases[len(t.cases)-1].Halt = true
 }
 
 func list(i ...plan.Instance) []plan.Instance { return i }

@@ -98,5 +98,8 @@ func removals(t *table) {
 	t.destroy("destroy an agent", []string{"dev"}, all)
 	t.destroy("destroy an instance", []string{"dev_2"}, all)
 	t.destroy("destroy, of another scope", []string{"z"}, all)
+	t.halt("stop an agent", []string{"dev"}, all)
+	t.halt("stop what is stopped", []string{"dev"}, list(Running(dev, agentStopped, sidecarStopped)))
+	t.halt("stop the one half that runs", []string{"dev"}, list(Running(dev, agentStopped)))
 	t.destroy("destroy, its name is taken", []string{"dev"}, list(Running(dev, agentGone)), foreign("container", dev.ID.Name()))
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -29,6 +30,7 @@ type app struct {
 	stdout, stderr io.Writer
 	// screen is stderr while something is under way.
 	screen *view.Screen
+	engine *docker.Driver // nil until a backend needs it
 }
 
 // progress shows what an apply does; who calls it closes it.

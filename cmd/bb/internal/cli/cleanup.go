@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -19,6 +21,7 @@ type cleanupCmd struct {
 	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
 	Force       bool          `help:"Also bottles in which commands run."`
 	DryRun      bool          `help:"Only list."`
+	OlderThan   daysOld       `help:"Also transcripts of bottles that ended longer ago: 30d, 12h." placeholder:"AGE"`
 	JSON        bool          `help:"List as JSON; removes nothing."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
 }
@@ -46,7 +49,14 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	old, err := p.oldTranscripts(time.Duration(c.OlderThan))
+	if err != nil {
+		return err
+	}
 	list := p.leftovers(shared)
+	for _, t := range old {
+		list = append(list, leftover{Kind: "transcript", Name: t.Name, Backend: "-", Why: "kept " + t.Time.Local().Format(time.DateOnly), Size: t.Size})
+	}
 	if c.JSON {
 		return a.printJSON(list)
 	}
@@ -76,7 +86,42 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 		}
 		p.forgetScopes()
 	}
+	for _, t := range old {
+		if err := p.state.RemoveTranscript(t); err != nil {
+			return err
+		}
+	}
+	if len(old) > 0 {
+		fmt.Fprintf(a.stdout, "Removed %s.\n", count(len(old), "transcript"))
+	}
 	return p.removeShared(ctx, shared)
+}
+
+// daysOld is a duration that may be in days.
+type daysOld time.Duration
+
+// UnmarshalText is called by kong.
+func (g *daysOld) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		*g = daysOld(time.Duration(n) * 24 * time.Hour)
+		if err == nil && n > 0 {
+			return nil
+		}
+	} else if d, err := time.ParseDuration(string(text)); err == nil && d > 0 {
+		*g = daysOld(d)
+		return nil
+	}
+	return fmt.Errorf("%q is no age, such as 30d or 12h", text)
+}
+
+// oldTranscripts are those kept longer ago; none where nobody says how long.
+func (p *planning) oldTranscripts(old time.Duration) ([]state.Transcript, error) {
+	all, err := p.state.Transcripts()
+	if old == 0 {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(t state.Transcript) bool { return time.Since(t.Time) < old }), err
 }
 
 // forgetScopes drops the records of directories that are gone, as their

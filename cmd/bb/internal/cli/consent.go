@@ -70,7 +70,7 @@ func (p *planning) consent(operation string, yes, force bool) error {
 		return list
 	}
 	for _, c := range busy {
-		what := map[plan.Action]string{plan.Replace: "replace", plan.Remove: "remove"}[c.Action]
+		what := map[plan.Action]string{plan.Replace: "replace", plan.Remove: "remove", plan.Stop: "stop"}[c.Action]
 		answer, err := p.app.line(fmt.Sprintf("%s is in use: %s. Type its name to %s it anyway: ", c.ID, view.Running(c.Sessions), what))
 		if err != nil {
 			return err

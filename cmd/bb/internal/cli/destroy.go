@@ -111,6 +111,12 @@ func (p *planning) see(ctx context.Context) (err error) {
 // planRemoval plans the removal of what agents name (none: of everything in
 // view), of what was seen.
 func (p *planning) planRemoval(agents []string) {
+	p.plan = plan.Destroy(p.seen, p.meant(agents))
+}
+
+// meant are the instances in view that names on a command line stand for; all
+// without names.
+func (p *planning) meant(agents []string) []spec.ID {
 	var exist []spec.ID
 	for _, w := range p.seen {
 		for _, o := range w.Instances {
@@ -126,7 +132,7 @@ func (p *planning) planRemoval(agents []string) {
 			wanted = append(wanted, p.scopes.means(name, exist)...)
 		}
 	}
-	p.plan = plan.Destroy(p.seen, wanted)
+	return wanted
 }
 
 // tellElsewhere says which bottles of this user a destroy leaves alone: those

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/hostside"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/compile"
@@ -135,6 +136,9 @@ func (x *examination) state(dir string, a *app, shown func(string) string) *stat
 		if err != nil || e.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
+		if e.IsDir() && path == filepath.Join(dir, "smolvm") && info.Mode().Perm()&0o077 == 0 {
+			return filepath.SkipDir // its sockets and programs are lent to machines
+		}
 		if info.Mode().Perm()&0o077 != 0 {
 			sound = false
 			want := "600"
@@ -251,7 +255,7 @@ func lacks(ctx context.Context, d backends.Driver, backend string, specs []*spec
 
 // engines lets every driver in use examine its own.
 func (x *examination) engines(ctx context.Context, a *app, st *state.State, specs []*spec.Spec) {
-	for _, name := range a.backendNames(specs) {
+	for _, name := range a.backendNames(st, specs) {
 		d, err := a.driver(name, st)
 		if err != nil {
 			x.fail(name+".engine", err)
@@ -274,7 +278,19 @@ func (x *examination) engines(ctx context.Context, a *app, st *state.State, spec
 			f.Check = name + "." + f.Check
 			x.Findings = append(x.Findings, f)
 		}
+		if name == "smolvm" {
+			x.sidecars()
+		}
 	}
+}
+
+// sidecars of machines are processes of this one.
+func (x *examination) sidecars() {
+	if lacks := hostside.Unconfined(); lacks != "" {
+		x.add("smolvm.sidecars", backends.StatusWarn, "docs/security.md says what that means", "%s", lacks)
+		return
+	}
+	x.add("smolvm.sidecars", backends.StatusOK, "", "sidecars are confined to their own directory")
 }
 
 // buildCA is about networks that inspect TLS: there this machine trusts a root

@@ -13,6 +13,8 @@ import (
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/backends/docker"
 	"github.com/bot-bottle/bb/backends/fake"
+	"github.com/bot-bottle/bb/backends/smolvm"
+	"github.com/bot-bottle/bb/backends/smolvm/hostside"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/plan"
@@ -25,10 +27,14 @@ const defaultBackend = "docker"
 // drivers are the backends in use, by name.
 type drivers map[string]backends.Driver
 
-// backendNames lists the backends that the specs need, and the one that is used
-// where nothing says otherwise: bottles without a manifest may run there.
-func (a *app) backendNames(specs []*spec.Spec) []string {
+// backendNames lists the backends that the specs need, the one that is used
+// where nothing says otherwise, and smolvm if it was ever used: bottles without
+// a manifest may run there.
+func (a *app) backendNames(st *state.State, specs []*spec.Spec) []string {
 	names := []string{cmp.Or(a.g.Backend, defaultBackend)}
+	if hostside.Used(sidecarsDir(st)) {
+		names = append(names, "smolvm")
+	}
 	for _, s := range specs {
 		names = append(names, s.Backend)
 	}
@@ -38,7 +44,7 @@ func (a *app) backendNames(specs []*spec.Spec) []string {
 
 func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
 	out := drivers{}
-	for _, name := range a.backendNames(specs) {
+	for _, name := range a.backendNames(st, specs) {
 		d, err := a.driver(name, st)
 		if err != nil {
 			return nil, err
@@ -51,23 +57,9 @@ func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
 func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 	switch name {
 	case "docker":
-		ca, err := buildCA(a.g.BuildCA)
-		if err != nil {
-			return nil, err
-		}
-		named, err := host.Expand(os.Getenv("BB_PIPELOCK"))
-		if err != nil {
-			return nil, err
-		}
-		o := docker.Options{
-			Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
-			Pipelock:  named,
-			BaseImage: a.g.BaseImage, BuildCA: ca, Private: st.Dir, Log: a.screen,
-		}
-		if a.g.Verbose {
-			o.Output = a.screen
-		}
-		return docker.New(o)
+		return a.docker(st)
+	case "smolvm":
+		return a.smolvm(st)
 	case "fake":
 		path := os.Getenv("BB_FAKE_WORLD")
 		if path == "" {
@@ -75,7 +67,75 @@ func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 		}
 		return fake.New(fake.Options{Path: path, Owner: st.Owner, Key: st.Key, Version: Version}), nil
 	}
-	return nil, diag.Errorf("unknown backend %q", name).WithHint("this bb knows docker")
+	return nil, diag.Errorf("unknown backend %q", name).WithHint("this bb knows docker and smolvm")
+}
+
+// docker is the one driver of its engine: bottles of all backends share its builds.
+func (a *app) docker(st *state.State) (*docker.Driver, error) {
+	if a.engine != nil {
+		return a.engine, nil
+	}
+	ca, err := buildCA(a.g.BuildCA)
+	if err != nil {
+		return nil, err
+	}
+	named, err := host.Expand(os.Getenv("BB_PIPELOCK"))
+	if err != nil {
+		return nil, err
+	}
+	o := docker.Options{
+		Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
+		Pipelock:  named,
+		BaseImage: a.g.BaseImage, BuildCA: ca, Private: st.Dir, Log: a.screen,
+	}
+	if a.g.Verbose {
+		o.Output = a.screen
+	}
+	if a.engine, err = docker.New(o); err != nil {
+		return nil, err
+	}
+	return a.engine, nil
+}
+
+// smolvm has an engine build and pull images where one answers: without one,
+// images are what agent_provider.image names.
+func (a *app) smolvm(st *state.State) (backends.Driver, error) {
+	pipelock, err := hostPipelock()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	sidecars, err := hostside.New(hostside.Options{Dir: sidecarsDir(st), Self: self, Version: Version, Pipelock: pipelock})
+	if err != nil {
+		return nil, err
+	}
+	o := smolvm.Options{
+		Dir: smolvmDir(st), Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
+		Sidecars: sidecars, Log: a.screen,
+	}
+	if engine, err := a.docker(st); err == nil {
+		o.Images = engine
+	}
+	return smolvm.New(o)
+}
+
+func smolvmDir(st *state.State) string { return filepath.Join(st.Dir, "smolvm") }
+
+// sidecarsDir has a short name: the paths of sockets have little room.
+func sidecarsDir(st *state.State) string { return filepath.Join(smolvmDir(st), "s") }
+
+// hostPipelock is the program that sidecars on this machine may run; "" means
+// that there is none.
+func hostPipelock() (string, error) {
+	named := os.Getenv("BB_PIPELOCK")
+	path, err := host.Program([]string{cmp.Or(named, "pipelock")})
+	if err != nil && named == "" {
+		return "", nil
+	}
+	return path, err
 }
 
 func buildCA(path string) ([]byte, error) {

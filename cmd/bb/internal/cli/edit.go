@@ -20,20 +20,13 @@ type editCmd struct {
 // Run opens the manifest in the editor and validates what was saved. Where it
 // has mistakes it offers to open it again.
 func (c *editCmd) Run(ctx context.Context, a *app) error {
-	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
-	if editor == "" {
-		return diag.Errorf("there is no editor").WithHint("set EDITOR, for example: export EDITOR=nano")
-	}
 	path, err := a.manifestFile(c.Name)
 	if err != nil {
 		return err
 	}
 	for {
-		// EDITOR may hold arguments: the shell splits it, as git does.
-		cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", path)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
-		if err := cmd.Run(); err != nil {
-			return diag.Errorf("the editor failed: %v", err).WithHint("EDITOR is %q", editor)
+		if err := a.edit(ctx, path); err != nil {
+			return err
 		}
 		_, problems := manifest.Load(manifest.Options{Home: a.g.Home})
 		a.warn(problems)
@@ -45,6 +38,21 @@ func (c *editCmd) Run(ctx context.Context, a *app) error {
 			return exitError{code: exitFailed}
 		}
 	}
+}
+
+// edit opens a file in the editor of this terminal, and waits for its end.
+func (a *app) edit(ctx context.Context, path string) error {
+	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
+	if editor == "" {
+		return diag.Errorf("there is no editor").WithHint("set EDITOR, for example: export EDITOR=nano")
+	}
+	// EDITOR may hold arguments: the shell splits it, as git does.
+	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", path)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+	if err := cmd.Run(); err != nil {
+		return diag.Errorf("the editor failed: %v", err).WithHint("EDITOR is %q", editor)
+	}
+	return nil
 }
 
 // manifestFile finds the one file that a name means.

@@ -85,6 +85,7 @@ func (p *planning) walk(ctx context.Context, o executeOptions) error {
 		Parallel: o.parallel, Stop: stop, On: on, KeepFailed: o.keepFailed,
 	})
 	progress.Close()
+	p.tellAll()
 	p.reportFailures(failed, r)
 	if !o.quiet {
 		if err := p.summarize(r, o); err != nil {
@@ -145,9 +146,15 @@ func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) er
 	switch n.Op {
 	case plan.OpPrepare:
 		return p.withShared(ctx, "prepare", func() error { return backends.Do(ctx, d, n, secrets) })
-	case plan.OpRemoveAgent:
+	case plan.OpRemoveAgent, plan.OpStop:
 		if err := p.stillIdle(ctx, d, n.Instance); err != nil {
 			return err
+		}
+		p.keepTranscript(ctx, n)
+		if n.Op == plan.OpStop {
+			if err := forgetRelay(ctx, p.state.Dir, n.Instance); err != nil {
+				return err
+			}
 		}
 	case plan.OpConfigure:
 		if err := backends.Do(ctx, d, n, secrets); err != nil {
@@ -156,6 +163,10 @@ func (p *planning) do(ctx context.Context, n plan.Node, secrets spec.Secrets) er
 		return p.lend(ctx, n, secrets)
 	case plan.OpRemoveSidecar:
 		if err := forgetRelay(ctx, p.state.Dir, n.Instance); err != nil {
+			return err
+		}
+	case plan.OpRemoveVolumes: // of one that is no more, its record stays
+		if err := approvals(p.state).Remove(n.Instance); err != nil {
 			return err
 		}
 	}

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
-	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/plan"
 )
 
@@ -55,11 +53,9 @@ func (e *explained) hits() string {
 	if h == nil {
 		return "not inspected: bb sees the name of the host, and nothing of the request"
 	}
-	words := map[string]string{egress.OnMatchSupervise: "supervise (which blocks in this release)"}
-	known, others := cmp.Or(words[h.Known], h.Known), cmp.Or(words[h.Others], h.Others)
-	text := known
-	if known != others {
-		text = known + " known values, " + others + " what looks like a credential"
+	text := h.Known
+	if h.Known != h.Others {
+		text = h.Known + " known values, " + h.Others + " what looks like a credential"
 	}
 	if h.Stream {
 		text += "; searched as it passes"

@@ -34,6 +34,9 @@ func (c *infoCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := w.approved(); err != nil {
+		return err
+	}
 	x := w.fleet.Agent(c.Agent)
 	if x == nil {
 		return diag.Errorf("there is no agent %q", c.Agent)
@@ -111,9 +114,6 @@ func effective(x *manifest.Agent, s *spec.Spec, st view.Style) []field {
 		f.of("egress.pipelock", "true")
 	}
 	f.optional("egress.upstream_ca", b.Egress.UpstreamCA)
-	if b.Egress.Pipelock {
-		f.of("egress.pipelock", "true")
-	}
 	if s != nil {
 		f.optional("egress.parent", plan.DescribeParent(s.Live.Parent, s.Live.Tokens))
 		for _, r := range s.Live.Routes {

@@ -11,13 +11,20 @@ import (
 	"github.com/bot-bottle/bb/egress/door"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/egress/sidecar"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // doorCmd is bb on the bottle's side: docs/contracts.md fixes these words.
 type doorCmd struct {
-	Init    struct{} `cmd:"" help:"Be the first process and serve the door."`
-	Env     struct{} `cmd:"" help:"Store the environment given on standard input."`
-	Probe   struct{} `cmd:"" help:"Check that the door leads to a sidecar that enforces."`
+	Init struct{} `cmd:"" help:"Be the first process and serve the door."`
+	Env  struct{} `cmd:"" help:"Store the environment given on standard input."`
+	Boot struct {
+		Host []string `help:"Another name of the bottle." placeholder:"NAME"`
+	} `cmd:"" help:"Prepare a machine as root, then be its first process as the agent's user."`
+	Probe struct{} `cmd:"" help:"Check that the door leads to a sidecar that enforces."`
+	Alone struct {
+		HostPort int `help:"A port that the host listens on, at its loopback." placeholder:"PORT"`
+	} `cmd:"" help:"Check that nothing but the door leads out."`
 	Session struct {
 		Name     string   `help:"Refuse to run beside another session of this name." placeholder:"NAME"`
 		Terminal string   `help:"Give the command a terminal." placeholder:"TYPE:ROWSxCOLS"`
@@ -25,8 +32,9 @@ type doorCmd struct {
 		Argv     []string `arg:"" passthrough:"" help:"Command to run."`
 	} `cmd:"" help:"Run a command for a client that speaks frames on standard input and error."`
 	Pack struct {
-		Skip bool   `help:"Leave out what is refused."`
-		Path string `arg:"" help:"File or directory of the bottle."`
+		Skip     bool   `help:"Leave out what is refused."`
+		Optional bool   `help:"Write nothing where there is nothing."`
+		Path     string `arg:"" help:"File or directory of the bottle."`
 	} `cmd:"" help:"Write a file or directory to standard output, as tar."`
 	Unpack struct {
 		Base string `help:"Name of the tree in a directory that exists; without one its content goes there."`
@@ -46,8 +54,12 @@ type sidecarCmd struct {
 		Pipelock    string `help:"The pipelock program, where a policy may want it." placeholder:"FILE"`
 		PipelockDir string `help:"Private directory for its configuration." placeholder:"DIR"`
 	} `cmd:"" help:"Be the sidecar."`
+	Host struct {
+		Pipelock string `help:"The pipelock program, where a policy may want it." placeholder:"FILE"`
+		Confined bool   `help:"The process is confined already."`
+	} `cmd:"" help:"Be the sidecar of a machine, confined to the working directory."`
 	Ctl struct {
-		Command string `arg:"" help:"apply, get, ca, log or agent."`
+		Command string `arg:"" help:"apply, get, ca, log, agent or supervise."`
 		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
 		Follow  bool   `help:"log: go on until standard input ends."`
 		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
@@ -63,6 +75,10 @@ func (a *app) inside(ctx context.Context, command string) error {
 	switch command {
 	case "door init":
 		return door.Init(ctx, door.Options{})
+	case "door boot":
+		return door.Boot(ctx, door.Options{}, door.User{UID: spec.UID, GID: spec.GID}, a.g.Door.Boot.Host)
+	case "door alone":
+		return door.Alone(a.g.Door.Alone.HostPort)
 	case "door env":
 		return door.StoreEnv(a.stdin)
 	case "door probe":
@@ -71,7 +87,7 @@ func (a *app) inside(ctx context.Context, command string) error {
 		return a.session()
 	case "door pack <path>":
 		o := a.g.Door.Pack
-		r, err := door.Pack(o.Path, door.Copy{Skip: o.Skip}, a.stdout)
+		r, err := door.Pack(o.Path, door.Copy{Skip: o.Skip, Optional: o.Optional}, a.stdout)
 		leftOut(a.stderr, &r.Refused, err)
 		return err
 	case "door unpack <path>":
@@ -86,6 +102,8 @@ func (a *app) inside(ctx context.Context, command string) error {
 			Instance: os.Getenv("BB_INSTANCE"), Build: Version, Pipelock: o.Pipelock, PipelockDir: o.PipelockDir,
 			Stdout: a.stdout, Stderr: a.stderr,
 		})
+	case "sidecar host":
+		return a.sidecarHost(ctx)
 	case "sidecar relay":
 		return sidecar.Relay(ctx, egress.RelayAddress, a.stdin, a.stdout, a.stderr)
 	case "sidecar ctl <command>":
@@ -93,8 +111,8 @@ func (a *app) inside(ctx context.Context, command string) error {
 		if o.Command == sidecar.CommandLog {
 			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Log: o.Log, Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
 		}
-		if o.Command == sidecar.CommandAgent {
-			return sidecar.CtlAgent(ctx, o.Control, a.stdin, a.stdout)
+		if o.Command == sidecar.CommandAgent || o.Command == sidecar.CommandSupervise {
+			return sidecar.CtlTalk(ctx, o.Control, o.Command, a.stdin, a.stdout)
 		}
 		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
 	}

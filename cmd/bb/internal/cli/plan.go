@@ -77,5 +77,8 @@ func (p *planning) print(asJSON bool) error {
 		return p.app.printJSON(p.plan.JSON(p.warnings))
 	}
 	p.app.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
-	return view.Plan(p.app.stdout, p.plan, p.style(p.app.stdout))
+	if err := view.Plan(p.app.stdout, p.plan, p.style(p.app.stdout)); err != nil {
+		return err
+	}
+	return view.Approved(p.app.stdout, p.specs, p.style(p.app.stdout))
 }

@@ -9,7 +9,9 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/hostside"
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
 	"github.com/bot-bottle/bb/engine/parallel"
@@ -40,6 +42,13 @@ type planning struct {
 	values host.Values
 	// lacks is what this machine lacks for an instance, by its name.
 	lacks map[string]error
+	// others are instances that are not declared, and whose agent is.
+	others map[spec.ID]compile.Result
+	// told are lines for the end of what is under way.
+	told struct {
+		sync.Mutex
+		lines []string
+	}
 	// relays are those to the ssh-agent that this command began.
 	relays struct {
 		sync.Mutex
@@ -57,9 +66,15 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	if err != nil {
 		return nil, err
 	}
+	if err := c.approved(); err != nil {
+		return nil, err
+	}
 	ds, err := a.drivers(c.state, c.specs)
 	if err != nil {
 		return nil, err
+	}
+	if lacks := hostside.Unconfined(); lacks != "" && ds["smolvm"] != nil {
+		c.warnings = append(c.warnings, diag.Errorf("%s", lacks).WithHint("docs/security.md says what that means"))
 	}
 	return &planning{compiled: c, app: a, drivers: ds, want: want}, nil
 }
@@ -80,6 +95,7 @@ func (p *planning) decide(ctx context.Context, read bool) error {
 	if err != nil {
 		return err
 	}
+	p.seen = worlds
 	p.preflight(ctx)
 	desired := p.desired()
 	p.plan = plan.Diff(desired, worlds)

@@ -79,7 +79,7 @@ func (a *app) serveRelay(ctx context.Context, in io.ReadCloser, begun func()) er
 		return err
 	}
 	defer held.Close()
-	log, err := openRelayLog(relayFile(st.Dir, c.Instance) + ".log")
+	log, err := openBoundedLog(relayFile(st.Dir, c.Instance) + ".log")
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -17,9 +16,6 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
-
-// maxRelayLog bounds a relay's log, in bytes; the latest half of it is kept.
-const maxRelayLog = 256 << 10
 
 // relayHolder is what a relay writes into its file. Who holds the lock is the
 // kernel's to say: what is written may be of one that was killed.
@@ -123,48 +119,3 @@ func forgetRelay(ctx context.Context, dir string, id spec.ID) error {
 	}
 	return nil
 }
-
-// relayLog is a bounded log: one line an event.
-type relayLog struct {
-	mu sync.Mutex
-	f  *os.File
-	n  int64
-}
-
-func openRelayLog(path string) (*relayLog, error) {
-	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE)
-	if err != nil {
-		return nil, err
-	}
-	n, err := f.Seek(0, 2)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &relayLog{f: f, n: n}, nil
-}
-
-// note writes a line. A full disk holds up nobody: the line is lost.
-func (l *relayLog) note(format string, args ...any) {
-	line := time.Now().UTC().Format(time.RFC3339) + " " + fmt.Sprintf(format, args...) + "\n"
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.n+int64(len(line)) > maxRelayLog {
-		l.halve()
-	}
-	n, _ := l.f.WriteAt([]byte(line), l.n)
-	l.n += int64(n)
-}
-
-// halve keeps the latest half.
-func (l *relayLog) halve() {
-	kept := make([]byte, maxRelayLog/2)
-	n, err := l.f.ReadAt(kept, max(0, l.n-int64(len(kept))))
-	if err != nil || l.f.Truncate(0) != nil {
-		n = 0
-		_ = l.f.Truncate(0)
-	}
-	n, _ = l.f.WriteAt(kept[:n], 0)
-	l.n = int64(n)
-}
-
-func (l *relayLog) Close() error { return l.f.Close() }

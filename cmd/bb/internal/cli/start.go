@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
@@ -16,17 +19,29 @@ import (
 )
 
 type startCmd struct {
-	Agent       string        `arg:"" help:"The agent to start a bottle of."`
+	Agent       string        `arg:"" optional:"" help:"The agent to start a bottle of."`
+	Resume      string        `help:"Go on in a bottle that was stopped or kept, as bb ps names it." placeholder:"BOTTLE"`
 	Yes         bool          `short:"y" help:"Do not ask."`
 	Keep        bool          `help:"Keep the bottle when its program ends."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
 }
 
+// Validate is called by kong.
+func (c *startCmd) Validate() error {
+	if (c.Agent == "") == (c.Resume == "") {
+		return errors.New("name an agent, or --resume BOTTLE")
+	}
+	return nil
+}
+
 // Run brings up a bottle of its own beside the declared ones, attaches to it,
 // and removes it when its program ended well.
 func (c *startCmd) Run(ctx context.Context, a *app) error {
-	if err := a.needsTerminal("start", "bb run "+c.Agent+" -p PROMPT works without one"); err != nil {
+	if err := a.needsTerminal("start", "bb run "+cmp.Or(c.Agent, agentOf(c.Resume))+" -p PROMPT works without one"); err != nil {
 		return err
+	}
+	if c.Resume != "" {
+		return c.resume(ctx, a)
 	}
 	p, err := a.planning([]string{c.Agent}, state.Open)
 	if err != nil {
@@ -98,6 +113,9 @@ func newReplica() string {
 	_, _ = rand.Read(random[:])
 	return "x" + hex.EncodeToString(random[:])
 }
+
+// isAdHoc reports whether a replica is one that newReplica made.
+func isAdHoc(replica string) bool { return strings.HasPrefix(replica, "x") }
 
 // alone plans one instance and nothing else.
 func (p *planning) alone(ctx context.Context, s *spec.Spec) error {

@@ -153,10 +153,10 @@ func TestEventSchema(t *testing.T) {
 }
 
 var (
-	headLine  = regexp.MustCompile(`^(-/\+|  [-+~^!]) (\S+) +(\S+)(?: +(.*))?$`)
+	headLine  = regexp.MustCompile(`^(-/\+|  [-+~^v!]) (\S+) +(\S+)(?: +(.*))?$`)
 	driftLine = regexp.MustCompile(`^    (\S+) +(\S+) +(.*) \(([^()]*)\)$`)
 	routeDiff = regexp.MustCompile(`^(\S+:\d+)(?:   (.*))?$`)
-	countLine = regexp.MustCompile(`(\d+) (to create|to update|to replace|to remove|blocked|kept|unchanged)`)
+	countLine = regexp.MustCompile(`(\d+) (to create|to update|to replace|to remove|to stop|blocked|kept|unchanged)`)
 )
 
 // read parses what people read back into the form for programs, as far as the
@@ -176,7 +176,7 @@ func read(t *testing.T, out string) (j plan.JSON, remedy []string) {
 		case strings.HasPrefix(line, "Plan: "):
 			into := map[string]*int{
 				"to create": &j.Summary.Create, "to update": &j.Summary.Update, "to replace": &j.Summary.Replace,
-				"to remove": &j.Summary.Remove, "blocked": &j.Summary.Blocked, "kept": &j.Summary.Kept, "unchanged": &j.Summary.Unchanged,
+				"to remove": &j.Summary.Remove, "to stop": &j.Summary.Stop, "blocked": &j.Summary.Blocked, "kept": &j.Summary.Kept, "unchanged": &j.Summary.Unchanged,
 			}
 			for _, c := range countLine.FindAllStringSubmatch(line, -1) {
 				*into[c[2]], _ = strconv.Atoi(c[1])
@@ -190,7 +190,7 @@ func read(t *testing.T, out string) (j plan.JSON, remedy []string) {
 			remedy = append(remedy, d[4])
 		case m != nil && !strings.HasPrefix(line, "      "):
 			c := plan.JSONChange{ID: m[2], Backend: m[3]}
-			for _, a := range []plan.Action{plan.Create, plan.Start, plan.Update, plan.Replace, plan.Remove, plan.Blocked} {
+			for _, a := range []plan.Action{plan.Create, plan.Start, plan.Update, plan.Replace, plan.Remove, plan.Stop, plan.Blocked} {
 				if strings.TrimSpace(m[1]) == a.Symbol() {
 					c.Actions = a.Words()
 				}

@@ -69,6 +69,9 @@ func Summary(word string, s plan.Summary, unchanged int) string {
 	}[word]
 	out := fmt.Sprintf("%s: %d %s, %d %s, %d %s, %d %s", word,
 		s.Create, verb[0], s.Update, verb[1], s.Replace, verb[2], s.Remove, verb[3])
+	if s.Stop > 0 {
+		out += fmt.Sprintf(", %d %s", s.Stop, map[string]string{"Plan": "to stop", "Applied": "stopped"}[word])
+	}
 	if s.Blocked > 0 {
 		out += fmt.Sprintf(", %d blocked", s.Blocked)
 	}

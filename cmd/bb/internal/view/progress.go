@@ -25,6 +25,7 @@ var doing = map[plan.Op]string{
 	plan.OpRemoveAgent:   "removing the bottle",
 	plan.OpRemoveSidecar: "removing the sidecar",
 	plan.OpRemoveVolumes: "removing its volumes",
+	plan.OpStop:          "stopping the bottle",
 }
 
 // quick operations are told only when they are slow or fail.
@@ -161,6 +162,7 @@ var finished = map[plan.Op]string{
 	plan.OpProvision:     "provisioned",
 	plan.OpConfigure:     "sidecar enforces its routes",
 	plan.OpRemoveVolumes: "removed",
+	plan.OpStop:          "stopped",
 }
 
 // event is the JSON form of one step of an apply.

@@ -56,7 +56,7 @@ func Route(r egress.Route, refs map[string]string) string {
 
 var colors = map[plan.Action]string{
 	plan.Create: "32", plan.Start: "32", plan.Update: "33", plan.Replace: "33",
-	plan.Remove: "31", plan.Blocked: "31",
+	plan.Remove: "31", plan.Stop: "33", plan.Blocked: "31",
 }
 
 func (st Style) paint(a plan.Action, text string) string {

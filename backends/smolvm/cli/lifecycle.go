@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// List returns all machines of smolvm's data directory, sorted by name. An
+// output that is not whole is asked for once more.
+func (c *Client) List(ctx context.Context) ([]Machine, error) {
+	return read(ctx, c, call{op: "machine ls", args: []string{"machine", "ls", "--json"}, limit: listLimit}, ParseList)
+}
+
+// Status returns one machine; an *Error of kind NotFound when there is none.
+func (c *Client) Status(ctx context.Context, name string) (Machine, error) {
+	if err := CheckName(name); err != nil {
+		return Machine{}, err
+	}
+	m, err := read(ctx, c, call{op: "machine status", machine: name, args: machineArgs("status", name, "--json"), limit: listLimit}, ParseMachine)
+	if err == nil && m.Name != name {
+		return Machine{}, fmt.Errorf("smolvm machine status of %s tells about %q", name, clip(m.Name, 140))
+	}
+	return m, err
+}
+
+// Dir returns the directory that smolvm keeps a machine in.
+func (c *Client) Dir(ctx context.Context, name string) (string, error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
+	out, err := c.run(ctx, call{op: "machine data-dir", machine: name, args: machineArgs("data-dir", name), limit: quickLimit, idempotent: true})
+	dir := strings.TrimSpace(string(out))
+	if err == nil && !filepath.IsAbs(dir) {
+		err = &Error{Kind: Other, Op: "machine data-dir", Machine: name, Message: "no directory in its answer"}
+	}
+	return dir, err
+}
+
+func read[T any](ctx context.Context, c *Client, k call, parse func([]byte) (T, error)) (T, error) {
+	k.idempotent = true
+	var v T
+	for try := 0; ; try++ {
+		out, err := c.run(ctx, k)
+		if err != nil {
+			return v, err
+		}
+		v, err = parse(out)
+		if err == nil || ctx.Err() != nil {
+			return v, err
+		}
+		if try > 0 || !errors.Is(err, errCut) {
+			kind := Other
+			if errors.Is(err, errCut) {
+				kind = Truncated
+			}
+			return v, &Error{Kind: kind, Op: k.op, Machine: k.machine, Message: "cannot read its answer: " + err.Error()}
+		}
+	}
+}
+
+// IsKind reports whether err is a failure of smolvm of this kind.
+func IsKind(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// Create creates the machine without starting it. The name in s must be the
+// held one. One that is there already is an *Error of kind Exists.
+func (h *Held) Create(ctx context.Context, s Spec) error {
+	if s.Name != h.name {
+		return fmt.Errorf("machine %s is held, not %s", h.name, s.Name)
+	}
+	args, err := s.args()
+	if err != nil {
+		return err
+	}
+	_, err = h.c.run(ctx, call{op: "machine create", machine: h.name, args: args, limit: createLimit})
+	return err
+}
+
+// Start boots the machine, or repairs an unreachable one; one that runs stays.
+// first says that it never ran: then its image may have to be unpacked. After a
+// Timeout the machine may still come up: Stop it.
+func (h *Held) Start(ctx context.Context, first bool) error {
+	limit := startLimit
+	if first {
+		limit = firstStartLimit
+	}
+	_, err := h.change(ctx, "start", limit)
+	return err
+}
+
+// Stop ends the machine; one that does not run is success.
+func (h *Held) Stop(ctx context.Context) error {
+	_, err := h.change(ctx, "stop", stopLimit)
+	return err
+}
+
+// Delete removes the machine and its disks; one that is gone is success.
+func (h *Held) Delete(ctx context.Context) error {
+	if _, err := h.change(ctx, "delete", stopLimit, "--force"); err != nil && !IsKind(err, NotFound) {
+		return err
+	}
+	// Without its flag a delete ends with 0 and leaves the machine: look.
+	switch m, err := h.c.Status(ctx, h.name); {
+	case IsKind(err, NotFound):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return &Error{Kind: Other, Op: "machine delete", Machine: h.name, Message: fmt.Sprintf("it is still there (%s)", clip(string(m.State), 40))}
+	}
+}
+
+// CloseNetwork takes the network from a machine that is stopped, for good, and
+// looks whether it is gone.
+func (h *Held) CloseNetwork(ctx context.Context) error {
+	if _, err := h.change(ctx, "update", quickLimit, "--no-net"); err != nil {
+		return err
+	}
+	m, err := h.c.Status(ctx, h.name)
+	if err == nil && (m.Network == nil || *m.Network) {
+		err = &Error{Kind: Other, Op: "machine update", Machine: h.name, Message: "it still has a network"}
+	}
+	return err
+}
+
+// change makes a call that leads to the same end when it is made twice.
+func (h *Held) change(ctx context.Context, verb string, limit time.Duration, flags ...string) ([]byte, error) {
+	return h.c.run(ctx, call{
+		op: "machine " + verb, machine: h.name, args: machineArgs(verb, h.name, flags...),
+		limit: limit, idempotent: true,
+	})
+}

@@ -1,0 +1,99 @@
+package smolvm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/cli"
+	"github.com/bot-bottle/bb/engine/diag"
+)
+
+var _ backends.Doctor = (*Driver)(nil)
+
+// Doctor says whether machines could run here. It boots none: that one does
+// boot is known where one of bb's runs, and where its last start failed, the
+// machine's state tells.
+func (d *Driver) Doctor(ctx context.Context) []backends.Finding {
+	var list []backends.Finding
+	c, err := d.client(ctx)
+	if err != nil {
+		list = append(list, failure("smolvm", err))
+	} else {
+		list = append(list, backends.Finding{Check: "smolvm", Status: backends.StatusOK, Message: "smolvm " + c.Version.String() + " at " + c.Path})
+	}
+	if runtime.GOOS == "linux" {
+		list = append(list, virtualisation(kvmPath))
+	}
+	if c != nil {
+		list = append(list, d.boots(ctx, c))
+	}
+	return list
+}
+
+const kvmPath = "/dev/kvm"
+
+// virtualisation: the device is there, and this user may open it.
+func virtualisation(path string) backends.Finding {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		_ = f.Close()
+		return backends.Finding{Check: "kvm", Status: backends.StatusOK, Message: path + " can be opened"}
+	case errors.Is(err, os.ErrNotExist):
+		return backends.Finding{
+			Check: "kvm", Status: backends.StatusFail, Message: path + " is missing: this machine runs no virtual machines",
+			Hint: "turn virtualisation on (firmware, or the outer hypervisor) and load the module kvm, or use backend: docker",
+		}
+	case errors.Is(err, os.ErrPermission):
+		return backends.Finding{
+			Check: "kvm", Status: backends.StatusFail, Message: path + " is not writable for you",
+			Hint: "join its group ('usermod -aG kvm $USER'), then log in again",
+		}
+	}
+	return backends.Finding{
+		Check: "kvm", Status: backends.StatusFail, Message: path + ": " + diag.Cause(err).Error(),
+		Hint: "virtualisation is there and does not work: use backend: docker",
+	}
+}
+
+// boots judges by the machines that there are.
+func (d *Driver) boots(ctx context.Context, c *cli.Client) backends.Finding {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	machines, err := c.List(ctx)
+	if err != nil {
+		return failure("machines", err)
+	}
+	failed := ""
+	for _, m := range machines {
+		switch m.State {
+		case cli.Running:
+			return backends.Finding{Check: "boot", Status: backends.StatusOK, Message: "a machine runs: " + m.Name}
+		case cli.Failed, cli.Unreachable:
+			failed = m.Name + " is " + string(m.State)
+		}
+	}
+	if failed != "" {
+		return backends.Finding{
+			Check: "boot", Status: backends.StatusWarn, Message: "no machine runs, and " + failed,
+			Hint: "virtualisation may be there without a machine booting (nested hypervisors): 'smolvm machine run -- true' tells",
+		}
+	}
+	return backends.Finding{
+		Check: "boot", Status: backends.StatusWarn, Message: "that a machine boots here is not known: none runs",
+		Hint: "'smolvm machine run -- true' tells",
+	}
+}
+
+func failure(check string, err error) backends.Finding {
+	f := backends.Finding{Check: check, Status: backends.StatusFail, Message: err.Error()}
+	var d diag.Diagnostic
+	if errors.As(err, &d) {
+		f.Message, f.Hint = d.Message, d.Hint
+	}
+	return f
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package hostside
+
+// confine has nothing but the process's own limits on this system.
+func confine(string, string, []string) error { return nil }
+
+// Unconfined says what this system lacks.
+func Unconfined() string {
+	return "sidecars of machines are not confined to their directory on this system"
+}

@@ -1,0 +1,325 @@
+// Package hostside runs the sidecars of micro-VMs as processes of this machine,
+// one for each instance: in a session and a 0700 directory of its own, confined
+// to that directory, with an environment that is empty but for its instance's
+// name, and with no descriptor of who started it.
+package hostside
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/bot-bottle/bb/backends/smolvm"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// maxSocket is what the path of a unix socket may measure on every system, and
+// deepest the longest that a sidecar makes below its directory.
+const (
+	maxSocket = 103
+	deepest   = len("/w/c/git/u4294967295/agent")
+)
+
+// Options say where sidecars live and what they are made of.
+type Options struct {
+	// Dir is below the state directory, absolute; made 0700 when it is missing.
+	Dir string
+	// Self is bb's executable. Sidecars run a copy: it may be replaced meanwhile.
+	Self string
+	// Version is bb's.
+	Version string
+	// Pipelock is the program for bottles that want it; "" means that there is
+	// none.
+	Pipelock string
+}
+
+// Sidecars implements smolvm.Sidecars.
+type Sidecars struct {
+	opts   Options
+	digest func() (string, error)
+}
+
+var _ smolvm.Sidecars = (*Sidecars)(nil)
+
+// New returns the sidecars of a directory. It touches nothing.
+func New(o Options) (*Sidecars, error) {
+	if !filepath.IsAbs(o.Dir) {
+		return nil, fmt.Errorf("hostside: %q is no absolute directory", o.Dir)
+	}
+	return &Sidecars{opts: o, digest: sync.OnceValues(func() (string, error) { return digest(o.Self) })}, nil
+}
+
+// Used reports whether a directory has sidecars, or what is left of some.
+func Used(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "*", instanceFile))
+	return err == nil && len(found) > 0
+}
+
+// record is what a sidecar was made as.
+type record struct {
+	Ref      string `json:"ref"` // random
+	Image    string `json:"image"`
+	Version  string `json:"version"`
+	Source   string `json:"source,omitempty"`
+	Created  int64  `json:"created"` // unix seconds
+	Pipelock string `json:"pipelock,omitempty"`
+}
+
+// Names in an instance's directory.
+const (
+	instanceFile = "instance" // whose it is, as long as anything is left
+	recordFile   = "sidecar"  // as long as there is one
+)
+
+// home is an instance's directory: its name is short, since sockets lie in it.
+func (s *Sidecars) home(id spec.ID) home {
+	sum := sha256.Sum256([]byte(id.Name()))
+	return home(filepath.Join(s.opts.Dir, hex.EncodeToString(sum[:6])))
+}
+
+// Door is the socket that is lent to the machine, alone in its directory.
+func (s *Sidecars) Door(id spec.ID) string { return s.home(id).door() }
+
+// List returns those that there are, with what ended ones left.
+func (s *Sidecars) List(context.Context) ([]smolvm.Sidecar, error) {
+	entries, err := os.ReadDir(s.opts.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []smolvm.Sidecar
+	for _, e := range entries {
+		var id spec.ID
+		h := home(filepath.Join(s.opts.Dir, e.Name()))
+		// What has no owner yet was made by one who did not live to go on.
+		if read(h.file(instanceFile), &id) != nil || s.home(id) != h {
+			continue
+		}
+		x, lookErr := look(h, id)
+		err = errors.Join(err, lookErr)
+		out = append(out, x)
+	}
+	return out, err
+}
+
+func look(h home, id spec.ID) (smolvm.Sidecar, error) {
+	x := smolvm.Sidecar{ID: id, Leftovers: []string{"directory " + filepath.Base(string(h))}}
+	var r record
+	if err := read(h.file(recordFile), &r); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return x, err
+	}
+	p, err := holder(h)
+	if err != nil {
+		return x, err
+	}
+	x.Part = &plan.Part{
+		Ref: r.Ref, Running: p.PID != 0, Created: r.Created, Image: r.Image,
+		Version: r.Version, Source: r.Source, Pipelock: r.Pipelock != "",
+	}
+	x.Part.Status = "not running"
+	if p.PID != 0 {
+		x.Part.Status = fmt.Sprintf("process %d since %s", p.PID, p.Since.Local().Format(time.DateTime))
+		x.State = lastLine(h)
+	}
+	return x, nil
+}
+
+// Image names the program and how it is confined.
+func (s *Sidecars) Image() string {
+	sum, err := s.digest()
+	if err != nil {
+		return ""
+	}
+	return "bb-" + sum + "-" + confinement
+}
+
+// Check says what this machine lacks for a sidecar.
+func (s *Sidecars) Check(want *spec.Spec) error {
+	if n := len(s.home(want.ID)) + deepest; n > maxSocket {
+		return diag.Errorf("%s is too long a path for sockets: %d bytes, at most %d", s.opts.Dir, len(s.opts.Dir), len(s.opts.Dir)-n+maxSocket).
+			WithHint("set BB_HOME to a shorter path")
+	}
+	if want.Gate.Pipelock && s.opts.Pipelock == "" {
+		return diag.Errorf("%s: there is no pipelock on this machine", want.ID).
+			WithHint("install it and set BB_PIPELOCK to the program, or take egress.pipelock out")
+	}
+	if _, err := s.digest(); err != nil {
+		return diag.Errorf("sidecar: bb cannot read itself: %v", diag.Cause(err)).WithHint("install bb again")
+	}
+	return nil
+}
+
+// Ensure starts the sidecar of an instance unless the one that fits runs.
+func (s *Sidecars) Ensure(ctx context.Context, want *spec.Spec) error {
+	if err := s.Check(want); err != nil {
+		return err
+	}
+	made, h := s.record(want), s.home(want.ID)
+	if err := errors.Join(private(s.opts.Dir), private(string(h))); err != nil {
+		return err
+	}
+	unlock, err := hold(ctx, h)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := write(h.file(instanceFile), want.ID); err != nil {
+		return err
+	}
+	var is record
+	if read(h.file(recordFile), &is) == nil && is.Image == made.Image && is.Pipelock == made.Pipelock {
+		return s.start(ctx, h, want.ID, is)
+	}
+	if err := end(ctx, h); err != nil {
+		return err
+	}
+	if err := s.program(made.Image); err != nil {
+		return err
+	}
+	if err := write(h.file(recordFile), made); err != nil {
+		return err
+	}
+	s.sweep()
+	return s.start(ctx, h, want.ID, made)
+}
+
+func (s *Sidecars) record(want *spec.Spec) record {
+	r := record{
+		Ref: rand.Text(), Image: s.Image(), Version: s.opts.Version, Created: time.Now().Unix(),
+		Source: filepath.Base(want.Source.AgentFile),
+	}
+	if want.Gate.Pipelock {
+		r.Pipelock = s.opts.Pipelock
+	}
+	return r
+}
+
+// Start starts the one that exists, unless it runs.
+func (s *Sidecars) Start(ctx context.Context, id spec.ID) error {
+	h := s.home(id)
+	unlock, err := hold(ctx, h)
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing(id)
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var r record
+	if err := read(h.file(recordFile), &r); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return missing(id)
+		}
+		return err
+	}
+	return s.start(ctx, h, id, r)
+}
+
+func missing(id spec.ID) error {
+	return diag.Errorf("sidecar of %s does not exist", id).WithHint("'bb apply' creates it")
+}
+
+// Stop ends the sidecar, and keeps what it was started with.
+func (s *Sidecars) Stop(ctx context.Context, id spec.ID) error {
+	return s.ended(ctx, id, func(home) error { return nil })
+}
+
+// Remove ends the sidecar. Its authority and its logs stay.
+func (s *Sidecars) Remove(ctx context.Context, id spec.ID) error {
+	return s.ended(ctx, id, func(h home) error { return gone(os.Remove(h.file(recordFile))) })
+}
+
+// ended ends the sidecar, and then does something while nobody starts it.
+func (s *Sidecars) ended(ctx context.Context, id spec.ID, then func(home) error) error {
+	h := s.home(id)
+	unlock, err := hold(ctx, h)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := end(ctx, h); err != nil {
+		return err
+	}
+	return then(h)
+}
+
+// RemoveState removes what is left of it.
+func (s *Sidecars) RemoveState(ctx context.Context, id spec.ID) error {
+	if err := s.Remove(ctx, id); err != nil {
+		return err
+	}
+	h := s.home(id)
+	// Whose it is goes last: what a killed bb leaves is found again.
+	entries, err := os.ReadDir(string(h))
+	for _, e := range entries {
+		if e.Name() != instanceFile {
+			err = errors.Join(err, os.RemoveAll(h.file(e.Name())))
+		}
+	}
+	if gone(err) != nil {
+		return err
+	}
+	return os.RemoveAll(string(h))
+}
+
+// gone takes what is not there for removed.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// read decodes a file that write made.
+func read(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return diag.Errorf("%s is damaged", path).WithHint("remove it, then 'bb apply'")
+	}
+	return nil
+}
+
+// write replaces a file whole.
+func write(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return diag.Errorf("%s is no directory", dir)
+	}
+	return os.Chmod(dir, 0o700)
+}

@@ -1,0 +1,290 @@
+package hostside
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// firstWord is how long a sidecar may take to say that it listens.
+const firstWord = 20 * time.Second
+
+// home is the directory of one sidecar. What bb believes lies in it, out of the
+// sidecar's reach; in own the sidecar is at home, and everything there may be the
+// work of one that was taken over. Into the door's directory it can put sockets
+// and nothing else: a link there would lead a machine to a socket of the host.
+type home string
+
+func (h home) file(name string) string { return filepath.Join(string(h), name) }
+
+func (h home) door() string { return filepath.Join(string(h), "d", "s") }
+
+func (h home) own(names ...string) string {
+	return filepath.Join(append([]string{string(h), "w"}, names...)...)
+}
+
+func (h home) control() string { return h.own("c", "s") }
+
+func (h home) log() string { return h.own("log") }
+
+// Places are where a sidecar has its things.
+type Places struct{ Door, Control, CA, Pipelock, Log string }
+
+// Here are those of the sidecar that this process is.
+func Here() (Places, error) {
+	dir, err := os.Getwd()
+	h := home(filepath.Dir(dir))
+	return Places{h.door(), h.control(), h.own("ca"), h.own("pipelock"), h.log()}, err
+}
+
+// process is what a sidecar writes into its pid file, which it keeps locked:
+// who holds the lock is the kernel's to say, and no number that another process
+// got is ever taken for a sidecar's.
+type process struct {
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+}
+
+// start starts the sidecar unless it runs and speaks. The caller holds its lock.
+func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) error {
+	p, err := holder(h)
+	if err != nil || p.PID != 0 && lastLine(h) != nil {
+		return err
+	}
+	if err := end(ctx, h); err != nil { // one that never spoke
+		return err
+	}
+	if err := s.program(r.Image); err != nil {
+		return err
+	}
+	if err := errors.Join(private(filepath.Dir(h.door())), private(h.own())); err != nil {
+		return err
+	}
+	// Words of an earlier life do not count, and may tell why it ended.
+	if err := gone(os.Rename(h.log(), h.log()+".before")); err != nil {
+		return err
+	}
+	sealDescriptors()
+	args := []string{"sidecar", "host"}
+	if r.Pipelock != "" {
+		args = append(args, "--pipelock", r.Pipelock)
+	}
+	said := &bytes.Buffer{}
+	cmd, err := begin(func() *exec.Cmd {
+		// It is at home in its directory: no argument names it.
+		cmd := exec.Command(s.at(r.Image), args...)
+		cmd.Dir, cmd.Env = h.own(), []string{"BB_INSTANCE=" + id.Name(), "HOME=/nonexistent"}
+		cmd.Stderr = said // until it is confined
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return cmd
+	})
+	if err != nil {
+		return diag.Errorf("the sidecar of %s cannot be started: %v", id, diag.Cause(err))
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	if err := await(ctx, h, ended); err != nil {
+		_ = cmd.Process.Kill()
+		<-ended
+		if errors.Is(err, ctx.Err()) {
+			return err
+		}
+		text := bytes.TrimSpace(said.Bytes())
+		if len(text) == 0 {
+			text = lastText(h)
+		}
+		return diag.Errorf("the sidecar of %s did not come up: %v%s", id, err, quoted(text)).WithHint("%s says more", h.log())
+	}
+	return nil
+}
+
+// begin starts a program that was just written: a process that this one forked
+// for another purpose may hold the file open for writing until it execs.
+func begin(command func() *exec.Cmd) (*exec.Cmd, error) {
+	for n := 0; ; n++ {
+		cmd := command()
+		err := cmd.Start()
+		if n == 100 || !errors.Is(err, syscall.ETXTBSY) {
+			return cmd, err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func quoted(text []byte) string {
+	if len(text) == 0 {
+		return ""
+	}
+	return "; it said: " + string(text[:min(len(text), 1<<10)])
+}
+
+// await returns when the sidecar has said its first word.
+func await(ctx context.Context, h home, ended <-chan struct{}) error {
+	late := time.After(firstWord)
+	for {
+		if lastLine(h) != nil {
+			return nil
+		}
+		select {
+		case <-ended:
+			return errors.New("it ended at once")
+		case <-late:
+			return fmt.Errorf("it said nothing within %s", firstWord)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// holder is the process that has the pid file locked; a zero PID means none.
+func holder(h home) (process, error) {
+	f, err := os.OpenFile(h.own(pidFile), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return process{}, nil
+	}
+	if err != nil {
+		return process{}, err
+	}
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil {
+		return process{}, err
+	}
+	if lock.Type == unix.F_UNLCK {
+		return process{}, nil
+	}
+	if lock.Pid <= 1 {
+		return process{}, diag.Errorf("the sidecar in %s runs where this bb cannot end it", h).
+			WithHint("run bb where it was started (another container or machine)")
+	}
+	var p process
+	_ = json.NewDecoder(io.LimitReader(f, 1<<10)).Decode(&p) // one that has just begun has not written
+	p.PID = int(lock.Pid)
+	return p, nil
+}
+
+// end ends the process that holds the pid file, and nothing else of its number.
+func end(ctx context.Context, h home) error {
+	for sig, late := syscall.SIGTERM, time.Now().Add(3*time.Second); ; {
+		p, err := holder(h)
+		if err != nil || p.PID == 0 {
+			return err
+		}
+		if time.Now().After(late) {
+			sig = syscall.SIGKILL
+		}
+		if err := kill(h, p.PID, sig); err != nil {
+			return fmt.Errorf("end the sidecar (pid %d): %w", p.PID, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// kill takes hold of the process before it looks a second time that it is the
+// sidecar: where the system has such handles its number cannot change hands.
+func kill(h home, pid int, sig syscall.Signal) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	defer p.Release() //nolint:errcheck // nothing to lose
+	if again, err := holder(h); err != nil || again.PID != pid {
+		return err
+	}
+	if err := p.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// hold takes the turn of an instance.
+func hold(ctx context.Context, h home) (func(), error) {
+	f, err := os.OpenFile(h.file("lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// lastLine is the newest state line of the log.
+func lastLine(h home) *egress.StateLine {
+	b, err := readLog(h.log())
+	if err != nil {
+		return nil
+	}
+	var last *egress.StateLine
+	for line := range bytes.Lines(b) {
+		var s egress.StateLine
+		if json.Unmarshal(line, &s) == nil && s.Version != 0 && s.State != "" {
+			last = &s
+		}
+	}
+	return last
+}
+
+// maxLog is more than a sidecar keeps.
+const maxLog = 1 << 20
+
+// readLog reads a log, which may be anything that the sidecar made of it.
+func readLog(path string) ([]byte, error) {
+	f, err := openLog(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxLog))
+}
+
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no log", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// lastText is the end of the log.
+func lastText(h home) []byte {
+	b, _ := readLog(h.log())
+	return bytes.TrimSpace(b[max(0, len(b)-1<<10):])
+}

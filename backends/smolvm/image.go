@@ -1,0 +1,200 @@
+package smolvm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/cli"
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
+)
+
+// Images is an engine that builds and pulls agent images.
+type Images interface {
+	// ResolveImage says what the image of s is called in labels, "" while that is not
+	// known, and its id, "" while the engine does not have it.
+	ResolveImage(ctx context.Context, s *spec.Spec) (label, id string, err error)
+	EnsureImage(ctx context.Context, s *spec.Spec, via *backends.BuildProxy) error
+	// SaveImage writes an image as `docker save` does.
+	SaveImage(ctx context.Context, id string, w io.Writer) error
+	// Check fails soon where no engine answers.
+	Check(ctx context.Context) error
+}
+
+// image is what a machine is made of.
+type image struct {
+	label string // what the label bb.image says; "" means unknown
+	use   cli.Image
+	// from is a file to make use.Archive of; "" with an engine's id.
+	from, id string
+	present  bool
+}
+
+func (i image) state() plan.ImageState { return plan.ImageState{Ref: i.label, Present: i.present} }
+
+// resolve computes what the machine of s is made of, and makes nothing.
+func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (image, error) {
+	if filepath.IsAbs(s.Image.Ref) {
+		return d.resolveFile(s.Image.Ref)
+	}
+	if d.opts.Images == nil || d.opts.Images.Check(ctx) != nil {
+		if s.Image.Ref == "" {
+			return image{}, noEngine(s)
+		}
+		// smolvm pulls it itself, when the machine is started first. What the
+		// name stands for then is not known here.
+		return image{label: s.Image.Ref, use: cli.Image{Ref: s.Image.Ref}, present: true}, nil
+	}
+	label, id, err := d.opts.Images.ResolveImage(ctx, s)
+	if err != nil || id == "" {
+		return image{label: label}, err
+	}
+	i := image{label: label, id: id}
+	i.use.Archive = d.archive(strings.TrimPrefix(id, "sha256:"))
+	_, err = os.Stat(i.use.Archive)
+	i.present = err == nil
+	return i, nil
+}
+
+// noEngine: what is built is built by an engine.
+func noEngine(s *spec.Spec) error {
+	return diag.Errorf("the image of %s needs a docker engine, and none answers", s.ID).
+		WithHint("start one ('bb doctor' says more), or let agent_provider.image name a registry's image, an archive of 'docker save', a directory or a .smolmachine")
+}
+
+// resolveFile knows a file by where it is, its size and its time: reading
+// gigabytes for each plan would be worse than a copy too many.
+func (d *Driver) resolveFile(path string) (image, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return image{}, diag.Errorf("image %s: %v", path, diag.Cause(err)).
+			WithHint("agent_provider.image names a file or a directory of this machine")
+	}
+	if info.IsDir() {
+		sum := digest(path, info.ModTime().String())
+		return image{label: path + "@" + sum[:12], use: cli.Image{Dir: path}, present: true}, nil
+	}
+	if !info.Mode().IsRegular() {
+		return image{}, diag.Errorf("image %s is no file and no directory", path)
+	}
+	sum := digest(path, fmt.Sprint(info.Size()), info.ModTime().String())
+	i := image{label: path + "@" + sum[:12]}
+	if strings.HasSuffix(path, ".smolmachine") {
+		i.use.Pack, i.present = path, true
+		return i, nil
+	}
+	i.from, i.use.Archive = path, d.archive("file-"+sum)
+	_, err = os.Stat(i.use.Archive)
+	i.present = err == nil
+	return i, nil
+}
+
+func (d *Driver) archive(key string) string { return d.path("images", key+".tar") }
+
+// EnsureImage builds, pulls or copies the image, unless it is there. Bottles
+// and processes that share one share the work.
+func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.BuildProxy) error {
+	if !filepath.IsAbs(s.Image.Ref) {
+		if d.opts.Images == nil || d.opts.Images.Check(ctx) != nil {
+			_, err := d.resolve(ctx, s)
+			return err
+		}
+		if err := d.opts.Images.EnsureImage(ctx, s, via); err != nil {
+			return err
+		}
+	}
+	i, err := d.resolve(ctx, s)
+	if err != nil || i.present {
+		return err
+	}
+	if i.id == "" && i.from == "" {
+		return diag.Errorf("the image of %s is not there after it was made", s.ID)
+	}
+	to := i.use.Archive
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockFile(ctx, to+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	logf(d.opts.Log, "%s: exporting image %s for smolvm", s.ID, i.label)
+	return d.export(ctx, i)
+}
+
+// export writes the archive, which appears whole or not at all.
+func (d *Driver) export(ctx context.Context, i image) error {
+	f, err := os.CreateTemp(filepath.Dir(i.use.Archive), ".export-*")
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(d.source(ctx, i, w)) }()
+	err = asRoot(f, r)
+	_ = r.CloseWithError(io.ErrClosedPipe)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), i.use.Archive)
+	}
+	if err != nil {
+		return errors.Join(diag.Errorf("export image %s: %v", i.label, err), os.Remove(f.Name()))
+	}
+	return nil
+}
+
+func (d *Driver) source(ctx context.Context, i image, w io.Writer) error {
+	if i.from == "" {
+		return d.opts.Images.SaveImage(ctx, i.id, w)
+	}
+	f, err := os.Open(i.from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r, err := plainTar(f)
+	if err == nil {
+		_, err = io.Copy(w, r)
+	}
+	return err
+}
+
+func digest(parts ...string) string {
+	sum := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(sum, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// lockFile waits for a lock among processes, or for ctx.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
+		if err := sleep(ctx, lockPause); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+}
