@@ -98,7 +98,10 @@ func TestManyStreams(t *testing.T) {
 	const many = 1000
 	w := newSearched(t, route("a.example", 443))
 	next := make(chan struct{})
-	w.serve("443", true, func(rw http.ResponseWriter, _ *http.Request) {
+	w.serve("443", true, func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			return
+		}
 		rw.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(rw, "data: 1\n\n")
 		_ = http.NewResponseController(rw).Flush()
@@ -108,7 +111,13 @@ func TestManyStreams(t *testing.T) {
 	clients := make([]*http.Client, 5) // 200 streams each
 	for i := range clients {
 		clients[i] = w.client(true)
-		clients[i].Timeout = time.Minute
+		clients[i].Timeout = 5 * time.Minute
+		// With a connection there, 200 requests at once do not dial 200 times.
+		res, err := clients[i].Get("https://a.example/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
 	}
 	var first, all sync.WaitGroup
 	first.Add(many)
