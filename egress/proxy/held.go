@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
@@ -59,11 +60,25 @@ func (x *exchange) settle(f *finding) *denial {
 	}
 	// Not the answer allows it but what is in force now.
 	now := x.p.live.Load()
-	if now == nil || !now.policy.approves(digests, x.target, x.p.o.Now()) || !egress.Decide(now.routes, x.target, x.p.o.Now()).Allowed {
+	if now == nil || !now.policy.approves(digests, x.target, x.p.o.Now()) || !x.stillIn(now.routes) {
 		return x.unanswered(f, "a person said yes, and the policy in force does not: send it again")
 	}
 	x.approved(f)
 	return nil
+}
+
+// stillIn reports whether routes have a held request go as the rule says that it
+// began with: it has that rule's login on it already, and was searched by it.
+func (x *exchange) stillIn(routes []egress.Route) bool {
+	d := egress.Decide(routes, x.target, x.p.o.Now())
+	return d.Allowed && reflect.DeepEqual(asRule(d.Route), asRule(x.verdict.Route))
+}
+
+// asRule is a route without what only says whether it covers a request.
+func asRule(r *egress.Route) egress.Route {
+	rule := *r
+	rule.Host, rule.Matches, rule.Expires, rule.Source = "", nil, time.Time{}, ""
+	return rule
 }
 
 // mayAsk reports whether the rule has a person asked, and one can be told what

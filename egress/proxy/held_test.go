@@ -108,6 +108,36 @@ func TestHeld(t *testing.T) {
 	}
 }
 
+// TestHeldRuleMoves: a held request goes on only under the rule that it was
+// searched by and logged in with, though the value is approved meanwhile.
+func TestHeldRuleMoves(t *testing.T) {
+	someone := &person{}
+	a := route("a.example", 443)
+	a.DLP = &egress.DLP{OnMatch: egress.OnMatchSupervise}
+	w := newWorldWith(t, Options{Inspector: newSmall, Ask: someone.ask})
+	w.serve("443", true, func(http.ResponseWriter, *http.Request) {})
+	c := w.client(true)
+	blocks, narrow, elsewhere, wider := a, a, a, a
+	blocks.DLP = &egress.DLP{OnMatch: egress.OnMatchBlock}
+	narrow.Matches = []egress.Match{{Paths: []string{"/y"}}}
+	elsewhere.Host = "b.example"
+	wider.Matches = []egress.Match{{Methods: []string{"POST"}}}
+	for want, next := range map[int][]egress.Route{403: {blocks, narrow, elsewhere}, 200: {a, wider}} {
+		for _, r := range next {
+			w.policy(a)
+			someone.answer = func(h egress.HeldValue) (egress.Answer, error) {
+				doc := w.document(r)
+				doc.ApprovedValues = []egress.ApprovedValue{{Digest: h.Digests[0], Host: "a.example", Port: 443}}
+				w.swap(doc)
+				return egress.Answer{Verdict: egress.Approved}, nil
+			}
+			if res, said := do(t, c, "POST", "https://a.example/x", strings.NewReader(lookalike)); res.StatusCode != want {
+				t.Errorf("%+v: %s %s, want %d", r, res.Status, said, want)
+			}
+		}
+	}
+}
+
 // TestHeldAreFew: those that wait keep their bodies, and are bounded.
 func TestHeldAreFew(t *testing.T) {
 	waiting, end := make(chan struct{}, 100), make(chan struct{})

@@ -15,9 +15,10 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// Events of the record. Each decision has two: what is about to be done, and what
-// came of it; so one that was cut off shows.
+// Events of the record. An approval has two: what is about to be done, and what
+// came of it; so one that was cut off shows. What was asked is kept beside it.
 const (
+	AskedFor  = "asked"
 	Approving = "approving"
 	Approved  = "approved"
 	Failed    = "failed"
@@ -29,14 +30,16 @@ const (
 // instance.
 type Record struct {
 	Time     time.Time        `json:"time"`
-	Who      string           `json:"who"`
+	Who      string           `json:"who,omitempty"`
 	Event    string           `json:"event"`
 	Instance string           `json:"instance"`
 	Proposal *egress.Proposal `json:"proposal,omitempty"`
 	Digest   string           `json:"digest,omitempty"`
-	Before   []egress.Route   `json:"before,omitempty"` // of the host, as they were
-	After    []egress.Route   `json:"after,omitempty"`
-	Why      string           `json:"why,omitempty"`
+	// Before are the routes of the host as they were, and After those that came of
+	// it; of what was taken back, all that was approved.
+	Before []egress.Route `json:"before,omitempty"`
+	After  []egress.Route `json:"after,omitempty"`
+	Why    string         `json:"why,omitempty"`
 }
 
 // maxRecord bounds a line that is read.

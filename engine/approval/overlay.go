@@ -127,15 +127,19 @@ func (o Overlay) Live(now time.Time) Overlay {
 	return o
 }
 
+// Allowed are the approved routes alone.
+func (o Overlay) Allowed() (out []egress.Route) {
+	for _, e := range o.Routes {
+		out = append(out, e.Route)
+	}
+	return out
+}
+
 // Apply puts an overlay onto the live half of a spec. What ended is put there too,
 // where it allows nothing: so the end of an approval changes no bottle, and is
 // no drift. The next approval leaves it out.
 func (o Overlay) Apply(live *spec.Live) error {
-	var routes []egress.Route
-	for _, e := range o.Routes {
-		routes = append(routes, e.Route)
-	}
-	merged, err := egress.Approve(live.Routes, routes, time.Time{}) // when nothing has ended
+	merged, err := egress.Approve(live.Routes, o.Allowed(), time.Time{}) // when nothing has ended
 	if err != nil {
 		return diag.Errorf("what was approved does not fit: %v", err).WithHint("bb supervise revoke takes it back")
 	}

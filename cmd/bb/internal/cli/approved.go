@@ -1,9 +1,14 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/bot-bottle/bb/engine/approval"
+	"github.com/bot-bottle/bb/engine/lock"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
@@ -30,4 +35,20 @@ func (c *compiled) approve(s *spec.Spec) error {
 		return err
 	}
 	return o.Apply(&s.Live)
+}
+
+// inTurn works on what is approved while no other bb does.
+func (a *app) inTurn(ctx context.Context, wait time.Duration, work func() error) (err error) {
+	st, err := state.Open(a.g.Home)
+	if err != nil {
+		return err
+	}
+	held, err := lock.Acquire(ctx, st.Dir, "approvals", "supervise", wait, func(h lock.Holder) {
+		fmt.Fprintf(a.stderr, "waiting for another answer (pid %d)\n", h.PID)
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, held.Release()) }()
+	return work()
 }

@@ -137,6 +137,16 @@ func (t *talk) answer(ctx context.Context, a egress.Answer) error {
 	}
 }
 
+// tell gives one sidecar a person's word.
+func tell(ctx context.Context, d backends.Driver, id spec.ID, a egress.Answer) error {
+	t := newTalk(ctx, d, id)
+	defer t.close()
+	if err := t.listed(ctx); err != nil {
+		return err
+	}
+	return t.answer(ctx, a)
+}
+
 // waiting lists what waits of all bottles in view that are supervised, oldest
 // first. Those whose sidecar does not answer are told of.
 func (p *planning) waiting(ctx context.Context) ([]asked, error) {

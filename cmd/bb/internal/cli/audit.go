@@ -16,7 +16,7 @@ type auditCmd struct {
 	JSON  bool   `help:"Print the lines as they are kept."`
 }
 
-// Run prints who decided what about an agent.
+// Run prints what an agent asked, and who decided what about it.
 func (c *auditCmd) Run(_ context.Context, a *app) error {
 	if err := a.homeExists(); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (c *auditCmd) Run(_ context.Context, a *app) error {
 	}
 	found := false
 	for _, scope := range sc.all() {
-		all, err := approvals(st).Records(spec.ID{Scope: scope, Agent: agentOf(c.Agent)})
+		all, err := approvals(st).History(spec.ID{Scope: scope, Agent: agentOf(c.Agent)})
 		if err != nil {
 			return err
 		}
@@ -45,9 +45,12 @@ func (c *auditCmd) Run(_ context.Context, a *app) error {
 				fmt.Fprintln(a.stdout, view.EscapeJSON(string(b)))
 				continue
 			}
-			line := fmt.Sprintf("%s  %-9s by %s", r.Time.Local().Format("2006-01-02 15:04:05"), r.Event, view.Escape(r.Who))
+			line := fmt.Sprintf("%s  %-9s", r.Time.Local().Format("2006-01-02 15:04:05"), r.Event)
+			if r.Who != "" {
+				line += " by " + view.Escape(r.Who)
+			}
 			if r.Proposal != nil {
-				line += "  " + r.Proposal.ID[:min(8, len(r.Proposal.ID))] + "  " + view.Escape(what(*r.Proposal))
+				line += "  " + short(r.Proposal.ID) + "  " + view.Escape(what(*r.Proposal))
 			}
 			if r.Why != "" {
 				line += ": " + view.Escape(r.Why)
@@ -56,7 +59,7 @@ func (c *auditCmd) Run(_ context.Context, a *app) error {
 		}
 	}
 	if !found && !c.JSON {
-		return diag.Errorf("nobody decided anything about %s", c.Agent).WithHint("bb supervise lists what waits")
+		return diag.Errorf("%s asked nothing, and nobody decided anything about it", c.Agent).WithHint("bb supervise lists what waits")
 	}
 	return nil
 }

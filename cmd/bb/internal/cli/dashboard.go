@@ -112,7 +112,7 @@ func (d *dashSource) Look(ctx context.Context) (dash.Snapshot, error) {
 	}
 	for _, x := range all {
 		snap.Proposals = append(snap.Proposals, dash.Proposal{
-			ID: x.Proposal.ID[:8], Bottle: x.Bottle, Kind: x.Proposal.Kind, What: what(x.Proposal), Why: x.Proposal.Reason,
+			ID: short(x.Proposal.ID), Bottle: x.Bottle, Kind: x.Proposal.Kind, What: what(x.Proposal), Why: x.Proposal.Reason,
 			Labels: x.Labels, Since: x.Proposal.Created, Digest: x.Digest,
 		})
 	}

@@ -24,11 +24,7 @@ type superviseModifyCmd struct{ superviseApproveCmd }
 
 // Run opens what is asked for in the editor, and allows what was saved.
 func (c *superviseModifyCmd) Run(ctx context.Context, a *app) error {
-	p, err := a.supervising(ctx, nil)
-	if err != nil {
-		return err
-	}
-	x, err := p.one(ctx, c.ID)
+	_, x, err := a.oneAsked(ctx, c.ID)
 	if err != nil {
 		return err
 	}

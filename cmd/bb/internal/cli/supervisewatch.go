@@ -88,7 +88,7 @@ func (c *superviseListCmd) tell(a *app, known map[string]asked, all []asked) err
 		case e.asked != nil:
 			_, err = fmt.Fprintln(a.stdout, e.line())
 		default:
-			_, err = fmt.Fprintf(a.stdout, "%s  waits no more\n", e.ID[:8])
+			_, err = fmt.Fprintf(a.stdout, "%s  waits no more\n", short(e.ID))
 		}
 		if err != nil {
 			return err

@@ -20,6 +20,7 @@ type watching struct {
 
 	mu      sync.Mutex
 	streams map[spec.ID]*stream
+	kept    map[string]bool // proposals, by id
 }
 
 // stream is what one sidecar told. Its fields are guarded by watching.
@@ -32,7 +33,7 @@ type stream struct {
 }
 
 func newWatching(ctx context.Context) *watching {
-	w := &watching{streams: map[spec.ID]*stream{}}
+	w := &watching{streams: map[spec.ID]*stream{}, kept: map[string]bool{}}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w
 }
@@ -65,10 +66,26 @@ func (w *watching) list(p *planning) ([]asked, error) {
 				Digest: approval.Digest(x, want.Live.Routes), id: id, spec: want,
 			})
 		}
-		errs = append(errs, s.err)
+		errs = append(errs, s.err, w.keep(p, id, s.waits))
 	}
 	slices.SortFunc(all, func(a, b asked) int { return a.Proposal.Created.Compare(b.Proposal.Created) })
 	return all, errors.Join(errs...)
+}
+
+// keep keeps what is new on the host, under w.mu. What cannot be kept is tried
+// again with what comes next only: a full disk is told of once.
+func (w *watching) keep(p *planning, id spec.ID, waits []egress.Proposal) error {
+	var list []egress.Proposal
+	for _, x := range waits {
+		if !w.kept[x.ID] {
+			w.kept[x.ID] = true
+			list = append(list, x)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return approvals(p.state).KeepAsked(w.ctx, id, list)
 }
 
 // follow begins what is not followed yet, and ends what is gone.

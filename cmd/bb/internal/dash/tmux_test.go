@@ -267,10 +267,15 @@ func TestAnswersInATerminal(t *testing.T) {
 	tm.types("q")
 	tm.shows("ended-2")
 	tm.usable()
-	for _, said := range []string{run("plan"), run("audit", "coder")} {
-		if !strings.Contains(said, "stays.example.com") || !strings.Contains(said, "approved ") || strings.Contains(said, "comes.example.com") {
+	plan, audit := run("plan"), run("audit", "coder")
+	for _, said := range []string{plan, audit} {
+		if !strings.Contains(said, "stays.example.com") || !strings.Contains(said, "approved ") {
 			t.Errorf("it is known as\n%s", said)
 		}
+	}
+	// What nobody answered is in force nowhere, and is on the record as asked.
+	if strings.Contains(plan, "comes.example.com") || strings.Count(audit, "comes.example.com") != 1 || !strings.Contains(audit, "asked ") {
+		t.Errorf("what was withdrawn is known as\n%s%s", plan, audit)
 	}
 }
 
