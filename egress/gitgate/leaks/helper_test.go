@@ -139,3 +139,13 @@ func must(results ...any) {
 		panic(err)
 	}
 }
+
+// withoutDetector runs the test in a build of its own: the detector of races
+// knows no limit of memory, and makes searching tens of times slower.
+func withoutDetector(t *testing.T) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^"+t.Name()+"$", ".").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
