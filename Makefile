@@ -25,6 +25,7 @@ build: ## the one static binary, bin/bb
 test: ## all tests, on a real engine that is started when none answers
 	@hack/toolchain race
 	@hack/engine
+	@hack/without-race $(TESTFLAGS)
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
 
 contract: ## the client of smolvm against the real smolvm, where one can be had

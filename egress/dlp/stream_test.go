@@ -1,9 +1,8 @@
 package dlp
 
 import (
-	"errors"
 	"runtime"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,60 +22,6 @@ func pushAll(s egress.Searcher, data string, size int) (hits []egress.Hit, err e
 		hits = append(hits, found...)
 	}
 	return hits, err
-}
-
-// TestStreams asserts that values are found in streams, plain and coded,
-// wherever a write ends.
-func TestStreams(t *testing.T) {
-	s := New([]string{canary})
-	long := string(promptJSON(100_000))
-	text := long + canary + long
-	for name, c := range map[string]struct {
-		data   string
-		coding []string
-		err    error
-	}{
-		"plain":        {text, nil, nil},
-		"base64":       {long + " " + std64(canary) + " " + long, nil, nil},
-		"gzip":         {gzipped(text), []string{"gzip"}, nil},
-		"deflate":      {deflated(text), []string{"deflate"}, nil},
-		"zlib":         {zlibbed(text), []string{"deflate"}, nil},
-		"br":           {brotlied(text), []string{"br"}, nil},
-		"zstd":         {zstded(text), []string{"zstd"}, nil},
-		"gzip in br":   {brotlied(gzipped(text)), []string{"gzip", "br"}, nil},
-		"short gzip":   {gzipped(canary), []string{"gzip"}, nil},
-		"cut":          {gzipped(text)[:500], []string{"gzip"}, egress.ErrUndecodable},
-		"no gzip":      {text, []string{"gzip"}, egress.ErrUndecodable},
-		"more":         {gzipped(long) + "more", []string{"gzip"}, egress.ErrUndecodable},
-		"zlib, more":   {zlibbed("{}") + canary, []string{"deflate"}, egress.ErrUndecodable},
-		"br, more":     {brotlied("{}") + canary, []string{"br"}, egress.ErrUndecodable},
-		"bomb of gzip": {gzipped(strings.Repeat("\x00", 80<<20)), []string{"gzip"}, egress.ErrTooDeep},
-	} {
-		for _, size := range []int{1 << 20, 4096, 997} {
-			w, err := s.Stream(egress.Body{Codings: c.coding})
-			if err != nil {
-				t.Fatal(name, err)
-			}
-			hits, err := pushAll(w, c.data, size)
-			w.Close()
-			if !errors.Is(err, c.err) || err == nil && !known(hits) {
-				t.Errorf("%s by %d: %v %v", name, size, hits, err)
-			}
-			for _, h := range hits {
-				if h.End != 0 {
-					t.Errorf("%s by %d: bounds %v", name, size, h)
-				}
-			}
-		}
-	}
-	if _, err := s.Stream(egress.Body{Codings: []string{"x"}}); !errors.Is(err, egress.ErrUndecodable) {
-		t.Errorf("unknown coding: %v", err)
-	}
-	w, _ := s.Stream(egress.Body{Codings: []string{"gzip"}})
-	if hits, err := w.End(); len(hits) > 0 || err != nil {
-		t.Errorf("empty stream: %v %v", hits, err)
-	}
-	w.Close()
 }
 
 // TestStreamsEnd asserts that Close ends what a stream runs, at any point, and
@@ -107,32 +52,31 @@ func TestStreamsEnd(t *testing.T) {
 	}
 }
 
-// TestLongStreamInConstantMemory asserts that what a stream holds does not grow
-// with its length.
-func TestLongStreamInConstantMemory(t *testing.T) {
-	s := New(benchValues())
-	w, err := s.Stream(egress.Body{})
-	if err != nil {
-		t.Fatal(err)
+// TestAtOnce has one scanner search for many at a time, as a sidecar does.
+func TestAtOnce(t *testing.T) {
+	s := New([]string{canary})
+	text := string(promptJSON(20_000)) + canary
+	var work sync.WaitGroup
+	for i := range 16 {
+		work.Go(func() {
+			for name, of := range map[string]func(string) string{"gzip": gzipped, "br": brotlied, "zstd": zstded, "deflate": zlibbed} {
+				if _, hits, err := s.Body(body0("", of(text), name)); err != nil || !known(hits) {
+					t.Errorf("%d: %s: %v %v", i, name, hits, err)
+				}
+				w, err := s.Stream(egress.Body{Codings: []string{name}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if hits, err := pushAll(w, of(text), 4096); err != nil || !known(hits) {
+					t.Errorf("%d: stream of %s: %v %v", i, name, hits, err)
+				}
+				w.Close()
+				if !known(s.Text(std64(canary), false)) {
+					t.Errorf("%d: not found in a head", i)
+				}
+			}
+		})
 	}
-	defer w.Close()
-	data := promptJSON(1 << 20)
-	var first, last runtime.MemStats
-	for i := range 200 {
-		if hits, err := w.Push(data); len(hits) > 0 || err != nil {
-			t.Fatal(hits, err)
-		}
-		if i == 1 {
-			runtime.GC()
-			runtime.ReadMemStats(&first)
-		}
-		if testing.Short() && i == 20 {
-			break
-		}
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&last)
-	if last.HeapAlloc > first.HeapAlloc+4<<20 {
-		t.Errorf("heap grew from %d to %d", first.HeapAlloc, last.HeapAlloc)
-	}
+	work.Wait()
 }

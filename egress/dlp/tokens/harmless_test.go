@@ -87,26 +87,6 @@ func TestHarmless(t *testing.T) {
 	}
 }
 
-// TestNoise: 50 MB of what no one wrote, as blobs and as words.
-func TestNoise(t *testing.T) {
-	const size = 5 << 20
-	words := func(b []byte, every int) []byte {
-		for i := every; i < len(b); i += every + i%7 {
-			b[i] = " \n.\"/-="[i%7]
-		}
-		return b
-	}
-	for i, from := range []string{stdText, urlText, alnumText, hexChars, capitals, letters + " ", stdText, urlText, alnumText, hexChars} {
-		b := noise(uint64(i), size, from)
-		if i >= 6 {
-			b = words(b, 34+i)
-		}
-		Find(b, func(name string, start, end int) {
-			t.Errorf("%s in noise %d: %s", name, i, b[max(0, start-5):min(len(b), end+5)])
-		})
-	}
-}
-
 // clean is a request of an agent: prose, code, and addresses, in JSON.
 func clean(n int) []byte {
 	var b bytes.Buffer

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,78 +91,11 @@ func TestRunFailsClosed(t *testing.T) {
 	}
 }
 
-// TestBombsAreRefused has what unpacks to more than is searched.
-func TestBombsAreRefused(t *testing.T) {
-	zeros := strings.Repeat("\x00", 70<<20)
-	deep := "x"
-	for i := range 10 {
-		deep = zipOf(t, fmt.Sprintf("%d.zip", i), deep+strings.Repeat(" ", i))
-	}
-	var many bytes.Buffer
-	z := zip.NewWriter(&many)
-	for i := range maxMembers + 1 {
-		w, _ := z.Create(fmt.Sprint(i))
-		must(w.Write([]byte("x")))
-	}
-	must(z.Close())
-	for name, content := range map[string]string{
-		"gzip": gzipOf(zeros), "zip": zipOf(t, "a", zeros), "zstd": zstdOf(zeros), "gzip in gzip": gzipOf(gzipOf(zeros)),
-		"deep": deep, "many": many.String(), "tar.gz": gzipOf(tarOf(t, "a", zeros)),
-		"in base64": strings.Repeat("A", 3) + " " + gzipOf(zeros),
-	} {
-		t.Run(name, func(t *testing.T) {
-			began := time.Now()
-			report := run(t, Request{}, strings.NewReader(batch("dir/a.bin", content)))
-			if !strings.HasPrefix(report.Refused, "dir/a.bin") {
-				t.Errorf("refused: %q, %+v", report.Refused, report.Findings)
-			}
-			t.Log(report.Refused, time.Since(began))
-		})
-	}
-	t.Run("large", func(t *testing.T) {
-		in := io.MultiReader(strings.NewReader(fmt.Sprintf("%040x blob %d big.bin\n", 1, maxObject+1)), io.LimitReader(zeroReader{}, maxObject+1), strings.NewReader("\n"))
-		if report := run(t, Request{}, in); !strings.HasPrefix(report.Refused, "big.bin is larger") {
-			t.Errorf("refused: %q", report.Refused)
-		}
-	})
-}
-
 type zeroReader struct{}
 
 func (zeroReader) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
-}
-
-// TestLargeObjectsFit searches the largest objects that are taken, side by
-// side, under the child's limits.
-func TestLargeObjectsFit(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("no limits here")
-	}
-	if dataLimit == 0 {
-		withoutDetector(t)
-		return
-	}
-	secret := awsKey(60)
-	text := strings.Repeat("func main() { fmt.Println(\"hello \\\"world\\\" %d\") } // nothing\n", maxObject/32)
-	text = text[:maxObject-len(secret)-2] + "\n" + secret + "\n"
-	binary := draw(61, 1<<20, string(func() []byte {
-		b := make([]byte, 256)
-		for i := range b {
-			b[i] = byte(i)
-		}
-		return b
-	}()))
-	noise := strings.Repeat(binary, 60)
-	began := time.Now()
-	report := run(t, Request{Values: []string{canary(62)}}, strings.NewReader(batch(
-		"a.txt", text, "b.bin", noise, "c.zip", zipOf(t, "x", noise[:60<<20]), "d.txt", text,
-	)))
-	t.Log(time.Since(began), report.Refused, len(report.Findings))
-	if len(report.Findings) != 2 || report.Refused != "" {
-		t.Errorf("got %+v %s", report.Findings, report.Refused)
-	}
 }
 
 func TestFindingsAreBounded(t *testing.T) {
