@@ -93,20 +93,10 @@ func (p *planning) up(ctx context.Context, name string, s *spec.Spec) (*plan.Ins
 			if o.Agent.Running {
 				return &w.Instances[i], nil
 			}
-			return nil, off.WithHint("%s", bringsBack(o.ID))
+			return nil, off.WithHint("%s", backends.BringsBack(o.ID))
 		}
 	}
 	return nil, off.WithHint("bb apply %s brings it up; bb start %s makes another for one session", s.ID.Agent, s.ID.Agent)
-}
-
-// bringsBack is the next step with a bottle that is off: an apply knows only
-// those that are declared.
-func bringsBack(id spec.ID) string {
-	hint := "bb start --resume " + id.String() + " brings it back"
-	if !isAdHoc(id.Replica) {
-		hint += ", and bb apply " + id.Agent
-	}
-	return hint
 }
 
 // mainSession is the name of the one session that a bottle has unless --new

@@ -31,7 +31,7 @@ func (j *copying) still(o *plan.Instance, out bool) error {
 		}
 		off = diag.Errorf("%s does not run, and %s reads no bottle that does not", o.ID, o.Backend)
 	}
-	return off.WithHint("%s", bringsBack(o.ID))
+	return off.WithHint("%s", backends.BringsBack(o.ID))
 }
 
 // workdirOf is where paths of a bottle begin.
