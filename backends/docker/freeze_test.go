@@ -139,7 +139,7 @@ func noTraces(t *testing.T, c *client.Client, name, key string) {
 		t.Fatal(err)
 	}
 	for what, secret := range map[string]string{
-		"the token": "sk-test-0123456789", "the secret environment": "hidden-env-value", "its sidecar's key": key,
+		"the token": "sk-test-0123456789", "the secret environment": "hidden-env-value", "the environment": "plain value", "its sidecar's key": key,
 	} {
 		if bytes.Contains(text, []byte(secret)) {
 			t.Errorf("the image holds %s", what)

@@ -94,7 +94,7 @@ func (d *Driver) takeOut(ctx context.Context, id spec.ID, scratch string, have m
 		}
 	}
 	res, err := d.command(ctx, scratch, command{
-		argv: []string{"/bin/rm", "-f", "--", placedPath, spec.CAFile}, user: "0:0",
+		argv: []string{"/bin/sh", "-c", `rm -f -- "$@"`, "sh", placedPath, spec.CAFile}, user: "0:0", env: []string{"PATH=" + stepPath},
 	})
 	if err == nil && res.code != 0 {
 		err = diag.Errorf("exit code %d: %s", res.code, lastLines(res.stderr, 1))

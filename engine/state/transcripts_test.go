@@ -169,8 +169,11 @@ func TestTranscriptIsPlain(t *testing.T) {
 func TestTranscriptTooLarge(t *testing.T) {
 	text := strings.Repeat("x", 1000)
 	entries := []entry{
-		{name: "t/second", text: text, minutes: 2}, {name: "t/oldest", text: text}, {name: "t/huge", text: strings.Repeat("y", 9000), minutes: 9},
-		{name: "t/newest", text: text, minutes: 3}, {name: "t/first", text: text, minutes: 1},
+		{name: "t/second", text: text, minutes: 2},
+		{name: "t/oldest", text: text},
+		{name: "t/huge", text: strings.Repeat("y", 9000), minutes: 9},
+		{name: "t/newest", text: text, minutes: 3},
+		{name: "t/first", text: text, minutes: 1},
 	}
 	small := []entry{entries[0], entries[1], entries[3], entries[4]}
 	limit := int64(len(small) * (len(text) + fileCost))
