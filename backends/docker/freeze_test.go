@@ -84,6 +84,7 @@ func TestFreeze(t *testing.T) {
 	if left := freezersOf(t, d); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	noRecords(t, d, name)
 
 	other := newSpec(t, d)
 	other.ID.Agent = "other"
@@ -147,6 +148,24 @@ func noTraces(t *testing.T, c *client.Client, name, key string) {
 	}
 	if !bytes.Contains(text, []byte("work\n")) {
 		t.Error("the search finds nothing that is there: it proves nothing")
+	}
+}
+
+// noRecords looks at the files that whoever else uses the image finds.
+func noRecords(t *testing.T, d *Driver, name string) {
+	t.Helper()
+	made, err := raw(t).ContainerCreate(t.Context(), &container.Config{Image: name, Cmd: []string{"true"}}, &container.HostConfig{NetworkMode: "none"}, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw(t).ContainerRemove(backgroundOf(t), made.ID, container.RemoveOptions{}) //nolint:errcheck // it never ran
+	for _, path := range []string{placedPath, spec.CAFile, spec.PromptFile} {
+		if _, err := d.readFile(t.Context(), made.ID, path); !errdefs.IsNotFound(err) {
+			t.Errorf("the image has %s: %v", path, err)
+		}
+	}
+	if bundle, err := d.readFile(t.Context(), made.ID, spec.CABundle); err != nil || strings.Contains(string(bundle), caMark) {
+		t.Errorf("who uses the image trusts the sidecar of a bottle: %v", err)
 	}
 }
 
