@@ -15,8 +15,8 @@ import (
 
 type attachCmd struct {
 	Agent  string `arg:"" help:"The bottle, as bb ps names it."`
-	New    bool   `help:"Begin a new conversation, also beside a session that lives." xor:"how"`
-	Resume bool   `help:"Go on with the last conversation, whenever that was." xor:"how"`
+	New    bool   `help:"A session of its own, also beside one that lives: a new conversation, without --resume."`
+	Resume bool   `help:"Go on with the last conversation, whenever that was."`
 }
 
 // Help is shown by bb attach --help.
@@ -116,7 +116,7 @@ type attachOptions struct {
 // program ends, and returns its exit code.
 func (a *app) attach(ctx context.Context, d backends.Driver, s *spec.Spec, id spec.ID, o attachOptions) (code int, err error) {
 	r := backends.ExecRequest{Argv: s.Program.Interactive, Session: mainSession}
-	if !o.New && a.goesOn(ctx, d, s, id, o) {
+	if (!o.New || o.Resume) && a.goesOn(ctx, d, s, id, o) {
 		r.Argv = s.Program.Resume
 	}
 	if o.New {
