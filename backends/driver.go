@@ -160,6 +160,16 @@ type LogRequest struct {
 	Tail    int // 0 means all
 }
 
+// BringsBack is the next step with a bottle that is off: an apply knows only those
+// that are declared, and their replicas are numbers.
+func BringsBack(id spec.ID) string {
+	hint := "bb start --resume " + id.String() + " brings it back"
+	if id.Replica == "" || id.Replica[0] <= '9' {
+		hint += ", and bb apply " + id.Agent
+	}
+	return hint
+}
+
 // Do performs one node of a plan on its driver. Builds go through the parent
 // proxy of the node's spec; a node that prepares may have one for that alone.
 func Do(ctx context.Context, d Driver, n plan.Node, secrets spec.Secrets) error {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -157,3 +158,25 @@ func TestNothingGetsOutOfAMachine(t *testing.T) {
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// TestFilesOutOfAMachine: no image is made of a machine, and what bb says to do
+// instead works; of one that is off nothing is read, and bb says so.
+func TestFilesOutOfAMachine(t *testing.T) {
+	h, _ := machineHome(t)
+	h.bottle("machine", "backend: smolvm\nagent_provider: {template: shell}\n")
+	agent := h.agent("made", "machine", "")
+	h.must("apply", "-y")
+	h.must("exec", agent, "--", "sh", "-c", "mkdir -p ~/deep && echo work > ~/deep/er && echo more > ~/workspace/notes")
+	h.fails("commit", agent).says(t, "smolvm cannot make an image of a bottle (bb cp "+agent+":~/. DIR carries its files out into a directory that exists)")
+	out := t.TempDir()
+	h.must("cp", agent+":~/.", out)
+	for name, want := range map[string]string{"deep/er": "work\n", "workspace/notes": "more\n"} {
+		if b, err := os.ReadFile(filepath.Join(out, name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	h.must("stop", agent)
+	h.fails("cp", agent+":~/.", out).says(t, agent+" does not run, and smolvm reads no bottle that does not (bb start --resume "+agent+" brings it back, and bb apply "+agent+")")
+	h.must("apply", "-y")
+	h.must("cp", agent+":notes", out)
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,7 @@ import (
 // upstream is the outside in a container, on the network a sidecar is put on.
 type upstream struct {
 	t       testing.TB
+	engine  *engine // nil: the one that tests share
 	name    string
 	network string
 	subnet  string
@@ -33,6 +35,32 @@ func newUpstream(t testing.TB, names ...string) *upstream {
 	u := &upstream{t: t, name: "outside-" + random(4), ca: filepath.Join(t.TempDir(), "ca.pem")}
 	u.network = u.name
 	u.subnet, u.gateway = network(t, u.network)
+	container(t, u.name, u.arguments(names)...)
+	u.authority()
+	return u
+}
+
+// upstream is one on an engine of the test's own, with which it ends.
+func (e *engine) upstream(names ...string) *upstream {
+	e.t.Helper()
+	u := &upstream{t: e.t, engine: e, name: "outside-" + random(4), ca: filepath.Join(e.t.TempDir(), "ca.pem")}
+	u.network = u.name
+	e.load([]string{upstreamImage})
+	u.docker("network", "create", u.network)
+	u.subnet = u.docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", u.network)
+	u.docker(append([]string{"run", "-d", "--name", u.name}, u.arguments(names)...)...)
+	u.authority()
+	return u
+}
+
+// again starts it after its engine was.
+func (u *upstream) again() {
+	u.t.Helper()
+	u.docker("start", u.name)
+	u.authority()
+}
+
+func (u *upstream) arguments(names []string) []string {
 	args := []string{"--network", u.network}
 	for _, n := range names {
 		args = append(args, "--network-alias", n)
@@ -41,12 +69,27 @@ func newUpstream(t testing.TB, names ...string) *upstream {
 	for _, n := range names {
 		args = append(args, "-name", n)
 	}
-	container(t, u.name, args...)
-	eventually(t, "the upstream has an authority", func() bool {
-		_, err := command("docker", "cp", u.name+":/ca.pem", u.ca)
+	return args
+}
+
+func (u *upstream) authority() {
+	u.t.Helper()
+	eventually(u.t, "the upstream has an authority", func() bool {
+		_, err := command("docker", u.on("cp", u.name+":/ca.pem", u.ca)...)
 		return err == nil
 	})
-	return u
+}
+
+func (u *upstream) docker(args ...string) string {
+	u.t.Helper()
+	return docker(u.t, u.on(args...)...)
+}
+
+func (u *upstream) on(args ...string) []string {
+	if u.engine == nil {
+		return args
+	}
+	return append([]string{"-H", u.engine.host}, args...)
 }
 
 // egress is the part of a bottle's egress block that leads here.
@@ -66,13 +109,28 @@ func (u *upstream) route(host, more string) string {
 func (u *upstream) seen() []seen {
 	u.t.Helper()
 	var all []seen
-	for line := range strings.Lines(docker(u.t, "logs", u.name)) {
+	for line := range strings.Lines(u.docker("logs", u.name)) {
 		var s seen
 		if json.Unmarshal([]byte(line), &s) == nil && s.Method != "" {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// turn is the question to the messages API that brought all these marks.
+func (u *upstream) turn(marks ...string) (seen, bool) {
+	u.t.Helper()
+	for _, s := range u.seen() {
+		has := s.Method == "POST" && strings.HasPrefix(s.Path, "/v1/messages")
+		for _, m := range marks {
+			has = has && slices.Contains(s.Marks, m)
+		}
+		if has {
+			return s, true
+		}
+	}
+	return seen{}, false
 }
 
 // turns counts the questions that reached the messages API.

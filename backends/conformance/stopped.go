@@ -28,6 +28,12 @@ func stopped(t *testing.T, s *suite) {
 		if n, err := s.d.Sessions(ctx, id); err != nil || n != 0 {
 			t.Errorf("sessions of a stopped bottle: %d, %v", n, err)
 		}
+		if a, ok := s.d.(backends.Archiver); ok && s.Runs {
+			var out bytes.Buffer
+			if err := a.Archive(ctx, id, spec.Home+"/kept", &out); err != nil || !strings.Contains(out.String(), "remembered\n") {
+				t.Errorf("a stopped bottle's file reads %q, %v", out.String(), err)
+			}
+		}
 	}
 	must(t, "start sidecar", s.d.StartSidecar(ctx, s.Spec))
 	must(t, "configure", s.d.Configure(ctx, s.Spec, s.Secrets, []string{spec.PartEgress}))

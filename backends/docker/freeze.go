@@ -1,20 +1,25 @@
 package docker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// Freeze commits the agent under a name that nothing has yet. The secret
-// environment is not in its layers: it lies in memory.
-func (d *Driver) Freeze(ctx context.Context, id spec.ID, name string) (string, error) {
+// Freeze commits the agent under a name that nothing has yet, without what bb
+// placed in it: a bottle made of the image is another agent's. The bottle itself
+// is not touched: it goes from a container of the commit, which is committed
+// again. The secret environment is in no layer: it lies in memory.
+func (d *Driver) Freeze(ctx context.Context, id spec.ID, name string) (made string, err error) {
 	c, err := d.find(ctx, id, spec.RoleAgent)
 	if err != nil {
 		return "", err
@@ -28,29 +33,51 @@ func (d *Driver) Freeze(ctx context.Context, id spec.ID, name string) (string, e
 		}
 		return "", err
 	}
-	config := &container.Config{}
 	base, err := d.engine.ImageInspect(ctx, c.Image)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return "", d.wrap(err, "image of %s", id)
 	}
-	from := base.Config
-	if from == nil {
-		from = &dockerspec.DockerOCIImageConfig{}
+	config := formerConfig(c.Config, base.Config)
+	whole, err := d.engine.ContainerCommit(ctx, c.ID, container.CommitOptions{Config: config, Pause: true, Comment: "bottle " + id.String()})
+	if err != nil {
+		return "", d.wrap(err, "freeze %s", id)
 	}
-	config.Entrypoint, config.Cmd, config.User, config.WorkingDir = from.Entrypoint, from.Cmd, from.User, from.WorkingDir
+	after := context.WithoutCancel(ctx)
+	defer func() {
+		if err != nil { // else it is a layer of the image
+			_, removed := d.engine.ImageRemove(after, whole.ID, image.RemoveOptions{PruneChildren: true})
+			if removed != nil && !errdefs.IsNotFound(removed) {
+				err = errors.Join(err, d.wrap(removed, "remove what was begun of %s", name))
+			}
+		}
+	}()
+	scratch, err := d.unfurnish(ctx, id, whole.ID)
+	if scratch != "" {
+		defer func() { err = errors.Join(err, d.remove(after, scratch, "what cleans "+name)) }()
+	}
+	if err != nil {
+		return "", err
+	}
+	final, err := d.engine.ContainerCommit(ctx, scratch, container.CommitOptions{
+		Reference: name, Config: config, Comment: "bottle " + id.String(),
+	})
+	return final.ID, d.wrap(err, "freeze %s as %s", id, name)
+}
+
+// formerConfig is what the bottle's image was, for the image that is made of the
+// bottle.
+func formerConfig(bottle *container.Config, was *dockerspec.DockerOCIImageConfig) *container.Config {
+	if was == nil {
+		was = &dockerspec.DockerOCIImageConfig{}
+	}
+	config := &container.Config{
+		Entrypoint: was.Entrypoint, Cmd: was.Cmd, User: cmp.Or(was.User, "root"), WorkingDir: was.WorkingDir,
+		Healthcheck: was.Healthcheck, Env: formerEnv(bottle.Env, was.Env), Labels: formerLabels(bottle.Labels),
+	}
 	if config.Entrypoint == nil {
 		config.Entrypoint = []string{} // nil would keep bb's
 	}
-	if config.User == "" {
-		config.User = "root"
-	}
-	config.Healthcheck = from.Healthcheck
-	config.Env = formerEnv(c.Config.Env, from.Env)
-	config.Labels = formerLabels(c.Config.Labels)
-	made, err := d.engine.ContainerCommit(ctx, c.ID, container.CommitOptions{
-		Reference: name, Config: config, Pause: true, Comment: "bottle " + id.String(),
-	})
-	return made.ID, d.wrap(err, "freeze %s as %s", id, name)
+	return config
 }
 
 // formerEnv has what the image had, and empties what the bottle added: an engine

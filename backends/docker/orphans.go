@@ -111,7 +111,7 @@ func (d *Driver) removeOrphanAt(ctx context.Context, o backends.Orphan, now time
 	}
 	switch o.Kind {
 	case kindContainer:
-		err = d.engine.ContainerRemove(ctx, o.Ref, container.RemoveOptions{RemoveVolumes: true})
+		err = d.engine.ContainerRemove(ctx, o.Ref, container.RemoveOptions{RemoveVolumes: true, Force: freezerNames.MatchString(o.Name)})
 	case kindVolume:
 		err = d.removeBinary(ctx, o.Name, s)
 	case kindImage:

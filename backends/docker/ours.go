@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/volume"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -51,8 +52,11 @@ func (d *Driver) running(ctx context.Context, id spec.ID, role string) (*contain
 		return nil, diag.Errorf("%s does not exist", what).WithHint("'bb apply %s' brings it up", id.Agent)
 	}
 	if !c.State.Running || c.State.Restarting || c.State.Paused {
-		return nil, diag.Errorf("%s is not running but %s", what, c.State.Status).
-			WithHint("'bb apply %s' brings it up", id.Agent)
+		hint := "'bb apply " + id.Agent + "' brings it up"
+		if role == spec.RoleAgent {
+			hint = backends.BringsBack(id)
+		}
+		return nil, diag.Errorf("%s is not running but %s", what, c.State.Status).WithHint("%s", hint)
 	}
 	return c, nil
 }

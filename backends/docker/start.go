@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"strings"
 
@@ -64,7 +65,7 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 		return d.wrap(err, "start bottle %s", name)
 	}
 	if agent.HostConfig.Runtime == "runsc" {
-		if err := d.probeDoor(ctx, s, agent.ID); err != nil {
+		if err := d.probeDoor(ctx, s, agent.ID, again); err != nil {
 			return err
 		}
 	}
@@ -147,8 +148,9 @@ func withAuthority(bundle, ca []byte) []byte {
 }
 
 // probeDoor asks whether the door answers: a runtime with its own kernel lets
-// no unix socket in unless it is told to. It fails closed.
-func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string) error {
+// no unix socket in unless it is told to. It fails closed: a bottle that never
+// ran is removed, and one that starts again is stopped, since it holds work.
+func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string, again bool) error {
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	res, err := d.session(bounded, agent, session.Options{Bare: true}, nil,
@@ -156,12 +158,13 @@ func (d *Driver) probeDoor(ctx context.Context, s *spec.Spec, agent string) erro
 	if err == nil && res.code == 0 {
 		return nil
 	}
-	if removed := d.remove(context.WithoutCancel(ctx), agent, s.ID.Name()); removed != nil {
-		return removed
+	if err == nil {
+		err = diag.Errorf("the door of %s does not answer under runsc: %s", s.ID.Name(), lastLines(res.stderr, 1)).
+			WithHint("give runsc '--host-uds=open' in the engine's configuration, or unset %s", runtimeVar)
 	}
-	if err != nil {
-		return err
+	after := context.WithoutCancel(ctx)
+	if again {
+		return errors.Join(d.wrap(err, "start bottle %s", s.ID.Name()), d.stopRole(after, s.ID, spec.RoleAgent))
 	}
-	return diag.Errorf("the door of %s does not answer under runsc: %s", s.ID.Name(), lastLines(res.stderr, 1)).
-		WithHint("give runsc '--host-uds=open' in the engine's configuration, or unset %s", runtimeVar)
+	return errors.Join(d.wrap(err, "start bottle %s", s.ID.Name()), d.remove(after, agent, s.ID.Name()))
 }

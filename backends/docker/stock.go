@@ -51,7 +51,7 @@ func (s stock) ours(labels map[string]string, role string) bool {
 // filler mounts a volume.
 func (s stock) orphans() []backends.Orphan {
 	var out []backends.Orphan
-	for _, part := range [][]backends.Orphan{s.fillers(), s.relays(), s.binaries(), s.tagged(), s.unattached()} {
+	for _, part := range [][]backends.Orphan{s.fillers(), s.relays(), s.freezers(), s.binaries(), s.tagged(), s.unattached()} {
 		slices.SortFunc(part, func(a, b backends.Orphan) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref, b.Ref)) })
 		out = append(out, part...)
 	}
@@ -93,6 +93,20 @@ func (s stock) relays() []backends.Orphan {
 			x.State != container.StateRunning && s.now.Sub(time.Unix(x.Created, 0)) > staleClaim {
 			out = append(out, backends.Orphan{
 				Kind: kindContainer, Name: trimName(x.Names[0]), Ref: x.ID, Why: "left behind by a build that was cut off",
+			})
+		}
+	}
+	return out
+}
+
+// freezers are those whose bb was killed: they may run, and nobody is in them.
+func (s stock) freezers() []backends.Orphan {
+	var out []backends.Orphan
+	for _, x := range s.containers {
+		if len(x.Names) == 1 && freezerNames.MatchString(trimName(x.Names[0])) && s.ours(x.Labels, spec.RoleFreezer) &&
+			s.now.Sub(time.Unix(x.Created, 0)) > staleFreezer {
+			out = append(out, backends.Orphan{
+				Kind: kindContainer, Name: trimName(x.Names[0]), Ref: x.ID, Why: "left behind by a commit that was cut off",
 			})
 		}
 	}

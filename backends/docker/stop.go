@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -43,14 +44,18 @@ func (d *Driver) stopRole(ctx context.Context, id spec.ID, role string) error {
 	return d.wrap(err, "stop %s", trimName(c.Name))
 }
 
-// Archive copies a directory of an agent that does not run.
+// Archive copies a file or directory of an agent in which nothing runs: one
+// that is paused holds still.
 func (d *Driver) Archive(ctx context.Context, id spec.ID, path string, w io.Writer) error {
 	c, err := d.find(ctx, id, spec.RoleAgent)
 	if err != nil {
 		return err
 	}
-	if c == nil || c.State.Running {
+	if c == nil {
 		return fs.ErrNotExist
+	}
+	if c.State.Running && !c.State.Paused {
+		return diag.Errorf("%s runs: nothing is copied under it", id).WithHint("the same command again asks the bottle itself")
 	}
 	r, _, err := d.engine.CopyFromContainer(ctx, c.ID, path)
 	if errdefs.IsNotFound(err) {

@@ -202,7 +202,7 @@ func (d *Driver) StartAgent(_ context.Context, s *spec.Spec) error {
 				}
 			}
 		}
-		c.Running = true
+		c.Running, c.Paused = true, false
 		return nil
 	})
 }
@@ -267,7 +267,7 @@ func (d *Driver) Stop(_ context.Context, id spec.ID) error {
 			if err != nil {
 				return err
 			}
-			c.Running, c.State, c.Document = false, nil, nil
+			c.Running, c.Paused, c.State, c.Document = false, false, nil, nil
 		}
 		return nil
 	})
@@ -325,8 +325,8 @@ func (d *Driver) Exec(_ context.Context, id spec.ID, r backends.ExecRequest) (co
 			return fmt.Errorf("bottle %s is stopped", id)
 		}
 		if len(r.Argv) > 2 && r.Argv[1] == "door" {
-			if c.Root != "" {
-				code, err = carry(c.Root, r)
+			if root := w.root(c); root != "" {
+				code, err = carry(root, r)
 			}
 			return err
 		}

@@ -91,7 +91,7 @@ func part(c *Container) *plan.Part {
 		status = "running"
 	}
 	return &plan.Part{
-		Ref: c.Ref, Running: c.Running, Status: status,
+		Ref: c.Ref, Running: c.Running, Paused: c.Paused, Status: status, Created: c.Created,
 		Spec: c.Labels[spec.LabelSpec], SpecJSON: c.Labels[spec.LabelSpecJSON],
 		Image: c.Labels[spec.LabelImage], Version: c.Labels[spec.LabelVersion],
 		Source: c.Labels[spec.LabelSource], Network: c.Labels[spec.LabelNetwork], Pipelock: c.Labels[spec.LabelPipelock] != "",

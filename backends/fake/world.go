@@ -27,6 +27,9 @@ type File struct {
 	// Faults makes an operation fail with a message, by name of operation or
 	// by "operation instance".
 	Faults map[string]string `json:"faults,omitempty"`
+	// Root is a directory that stands for the files of bottles without one of
+	// their own.
+	Root string `json:"root,omitempty"`
 	// Orphans are shared resources that nothing uses.
 	Orphans []backends.Orphan `json:"orphans,omitempty"`
 	// Next numbers the containers.
@@ -38,6 +41,10 @@ type Container struct {
 	Ref     string            `json:"ref"`
 	Labels  map[string]string `json:"labels"`
 	Running bool              `json:"running"`
+	// Paused is what somebody did to it; it does not run then. Created is in unix
+	// seconds. Tests write both.
+	Paused  bool  `json:"paused,omitempty"`
+	Created int64 `json:"created,omitempty"`
 	// State and Document are a running sidecar's.
 	State    *egress.StateLine `json:"state,omitempty"`
 	Document *egress.Document  `json:"document,omitempty"`

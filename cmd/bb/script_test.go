@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/bot-bottle/bb/egress"
@@ -74,11 +78,12 @@ func runScripts(t *testing.T, dir, backend string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"asks":   asks,
-			"exits":  exits,
-			"mklog":  mklog,
-			"mkroot": mkroot,
-			"schema": schema,
+			"asks":     asks,
+			"exits":    exits,
+			"mklog":    mklog,
+			"mkroot":   mkroot,
+			"schema":   schema,
+			"terminal": terminal,
 		},
 	})
 }
@@ -134,8 +139,37 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// terminal runs a command in the foreground of a terminal, and keeps what that
+// shows: terminal CODE FILE CMD...
+func terminal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: terminal CODE FILE CMD...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	program, err := exec.LookPath(args[2])
+	ts.Check(err)
+	cmd := exec.Command(program, args[3:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"HOME", "PATH", "BB_BACKEND", "NO_COLOR", "BB_SIDECAR_BINARY"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	cmd.Env = append(cmd.Env, "TERM=vt100")
+	screen, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	ts.Check(err)
+	defer screen.Close()
+	said, _ := io.ReadAll(screen) // ends with an error when the program does
+	_ = cmd.Wait()
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), bytes.ReplaceAll(said, []byte("\r\n"), []byte("\n")), 0o600))
+	ts.Logf("%s", said)
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("%s exits %d, want %d", fmt.Sprint(args[2:]), got, want)
+	}
+}
+
 // mkroot makes a directory stand for the files of every bottle of a fake
-// world: mkroot WORLD DIR.
+// world, also of those that come; those that are there were made an hour ago:
+// mkroot WORLD DIR.
 func mkroot(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: mkroot WORLD DIR")
@@ -143,8 +177,10 @@ func mkroot(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.MkAbs(args[0])
 	var world map[string]any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &world))
+	world["root"] = ts.MkAbs(args[1])
 	for _, c := range world["containers"].(map[string]any) {
 		c.(map[string]any)["root"] = ts.MkAbs(args[1])
+		c.(map[string]any)["created"] = time.Now().Add(-time.Hour).Unix()
 	}
 	b, err := json.Marshal(world)
 	ts.Check(err)

@@ -36,7 +36,8 @@ func Init(ctx context.Context, opts Options) error {
 	if opts.Ready != nil {
 		opts.Ready()
 	}
-	reap() // what ended before the handler stood
+	began(BeganFile) // as the agent's user, before anything of the agent's runs
+	reap()           // what ended before the handler stood
 	for ctx.Err() == nil {
 		select {
 		case <-children:

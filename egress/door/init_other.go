@@ -14,7 +14,10 @@ func Init(context.Context, Options) error {
 	return errNotHere
 }
 
-var _ = (*door).serve
+var (
+	_ = (*door).serve
+	_ = began
+)
 
 // User is who the programs of a bottle run as.
 type User struct{ UID, GID int }

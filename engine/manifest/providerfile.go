@@ -32,7 +32,7 @@ func (f *file) decodeCustom() *provider.Custom {
 	program := root.get("program")
 	c.Program = spec.Program{
 		Interactive: f.arguments(program.get("run")), Resume: f.arguments(program.get("resume")),
-		Headless: f.arguments(program.get("headless")),
+		Headless: f.arguments(program.get("headless")), HeadlessResume: f.arguments(program.get("headless_resume")),
 	}
 	if n := program.get("transcript"); n != nil {
 		c.Program.Transcript = f.guestPath(n)

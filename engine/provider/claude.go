@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
+	"regexp"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -32,10 +34,12 @@ func makeClaude(in Input) Provision {
 		},
 		Files: []spec.File{{Path: spec.Home + "/.claude.json", Mode: 0o600, Content: onboarded(in)}},
 		Program: spec.Program{
-			Interactive: []string{"claude", "--dangerously-skip-permissions"},
-			Resume:      []string{"claude", "--dangerously-skip-permissions", "--continue"},
-			Headless:    []string{"claude", "--dangerously-skip-permissions", "-p"},
-			Transcript:  spec.Home + "/.claude/projects",
+			Interactive:    []string{"claude", "--dangerously-skip-permissions"},
+			Resume:         []string{"claude", "--dangerously-skip-permissions", "--continue"},
+			Headless:       []string{"claude", "--dangerously-skip-permissions", "-p"},
+			HeadlessResume: []string{"claude", "--dangerously-skip-permissions", "--continue", "-p"},
+			Transcript:     spec.Home + "/.claude/projects",
+			Talks:          inProjects(cmp.Or(in.Workdir, spec.Workdir)) + "/*.jsonl",
 		},
 		PromptFile: spec.PromptFile,
 		Prompted:   []string{"--append-system-prompt-file", spec.PromptFile},
@@ -51,6 +55,14 @@ func makeClaude(in Input) Provision {
 	p.Routes = []egress.Route{route}
 	return p
 }
+
+// inProjects is the directory of the conversations that began in workdir: the
+// program goes on with no other.
+func inProjects(workdir string) string {
+	return notInProjects.ReplaceAllString(workdir, "-")
+}
+
+var notInProjects = regexp.MustCompile(`[^A-Za-z0-9]`)
 
 // onboarded is ~/.claude.json: onboarding is done, home and workspace trusted.
 func onboarded(in Input) []byte {

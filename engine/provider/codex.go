@@ -40,10 +40,12 @@ func makeCodex(in Input) Provision {
 			{Path: codexHome + "/config.toml", Mode: 0o600, Content: codexConfig(in.Supervise)},
 		},
 		Program: spec.Program{
-			Interactive: []string{"codex", bypass},
-			Resume:      []string{"codex", bypass, "resume", "--last"},
-			Headless:    []string{"codex", "exec", bypass, "--skip-git-repo-check", "-"},
-			Transcript:  codexHome + "/sessions",
+			Interactive:    []string{"codex", bypass},
+			Resume:         []string{"codex", bypass, "resume", "--last", "--include-non-interactive"},
+			Headless:       []string{"codex", "exec", bypass, "--skip-git-repo-check", "-"},
+			HeadlessResume: []string{"codex", "exec", bypass, "--skip-git-repo-check", "resume", "--last", "-"},
+			Transcript:     codexHome + "/sessions",
+			Talks:          "*/*/*/rollout-*", // by date
 		},
 		PromptFile: codexHome + "/AGENTS.md",
 		Recipe:     codexRecipe,

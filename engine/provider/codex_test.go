@@ -95,9 +95,10 @@ trust_level = "trusted"
 		t.Errorf("skills %s, prompt %s %v", p.SkillsDir, p.PromptFile, p.Prompted)
 	}
 	for want, argv := range map[string][]string{
-		"codex --dangerously-bypass-approvals-and-sandbox":                              p.Program.Interactive,
-		"codex --dangerously-bypass-approvals-and-sandbox resume --last":                p.Program.Resume,
-		"codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check -": p.Program.Headless,
+		"codex --dangerously-bypass-approvals-and-sandbox":                                            p.Program.Interactive,
+		"codex --dangerously-bypass-approvals-and-sandbox resume --last --include-non-interactive":    p.Program.Resume,
+		"codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check resume --last -": p.Program.HeadlessResume,
+		"codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check -":               p.Program.Headless,
 	} {
 		if got := strings.Join(argv, " "); got != want {
 			t.Errorf("%s, want %s", got, want)

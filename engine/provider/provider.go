@@ -175,6 +175,7 @@ func With(p spec.Program, prompted []string) spec.Program {
 		}
 		return slices.Concat(argv[:1], prompted, argv[1:])
 	}
-	p.Interactive, p.Resume, p.Headless = put(p.Interactive), put(p.Resume), put(p.Headless)
+	p.Interactive, p.Resume = put(p.Interactive), put(p.Resume)
+	p.Headless, p.HeadlessResume = put(p.Headless), put(p.HeadlessResume)
 	return p
 }

@@ -52,6 +52,12 @@ func TestClaude(t *testing.T) {
 	if got := strings.Join(bare.Program.Resume, " "); got != "claude --dangerously-skip-permissions --continue" {
 		t.Error(got)
 	}
+	if got := strings.Join(With(with.Program, with.Prompted).HeadlessResume, " "); got != "claude --append-system-prompt-file "+spec.PromptFile+" --dangerously-skip-permissions --continue -p" {
+		t.Error(got)
+	}
+	if got := bare.Program.Talks; got != "-home-node-workspace/*.jsonl" {
+		t.Error(got)
+	}
 	if !json.Valid(with.Files[0].Content) {
 		t.Error("~/.claude.json is not JSON")
 	}

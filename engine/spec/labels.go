@@ -34,6 +34,8 @@ const (
 	RoleNetwork = "network"
 	RoleImage   = "image"
 	RoleRelay   = "relay"
+	// RoleFreezer is what an image of a bottle is cleaned in.
+	RoleFreezer = "freezer"
 )
 
 // IdentityLabels are the labels that every resource of an instance carries.

@@ -212,13 +212,19 @@ type File struct {
 // Program is how the provider's program is started in a bottle.
 type Program struct {
 	Interactive []string
-	Resume      []string
-	// Headless reads the prompt from standard input; nil means unsupported.
-	Headless []string
-	Verify   [][]string
+	// Resume goes on with the last conversation; the same as Interactive where
+	// the program knows no such thing.
+	Resume []string
+	// Headless reads the prompt from standard input, and HeadlessResume takes it
+	// as the next one of the last conversation; nil means unsupported.
+	Headless, HeadlessResume []string
+	Verify                   [][]string
 	// Transcript is the directory in which it keeps its conversations, absolute;
 	// "" means none.
 	Transcript string
+	// Talks is the pattern (path.Match) of the files below Transcript that Resume
+	// can go on with; "" means all.
+	Talks string
 }
 
 // Secrets are the values a spec refers to. They are never logged, hashed

@@ -15,8 +15,14 @@ import (
 
 type attachCmd struct {
 	Agent  string `arg:"" help:"The bottle, as bb ps names it."`
-	New    bool   `help:"Start a second session beside the one that is attached."`
-	Resume bool   `help:"Let the program go on where its last session ended."`
+	New    bool   `help:"A session of its own, also beside one that lives: a new conversation, without --resume."`
+	Resume bool   `help:"Go on with the last conversation, whenever that was."`
+}
+
+// Help is shown by bb attach --help.
+func (*attachCmd) Help() string {
+	return `The first time after a bottle was stopped, its program goes on with the
+conversation that it had then. Otherwise it begins a new one.`
 }
 
 // Run puts the agent's program in the foreground of this terminal, and exits
@@ -38,7 +44,7 @@ func (c *attachCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	code, err := a.attach(ctx, p.drivers[o.Backend], s, o.ID, attachOptions{New: c.New, Resume: c.Resume})
+	code, err := a.attach(ctx, p.drivers[o.Backend], s, o.ID, attachOptions{New: c.New, Resume: c.Resume, Created: o.Agent.Created})
 	if err != nil {
 		return err
 	}
@@ -78,15 +84,19 @@ func (p *planning) up(ctx context.Context, name string, s *spec.Spec) (*plan.Ins
 		return nil, err
 	}
 	name = strings.TrimPrefix(name, "home/")
+	off := diag.Errorf("%s does not run", name)
 	for _, w := range worlds {
 		for i, o := range w.Instances {
-			if o.ID.String() == name && o.ID.Scope == s.ID.Scope && o.Agent != nil && o.Agent.Running {
+			if o.ID.String() != name || o.ID.Scope != s.ID.Scope || o.Agent == nil {
+				continue
+			}
+			if o.Agent.Running {
 				return &w.Instances[i], nil
 			}
+			return nil, off.WithHint("%s", backends.BringsBack(o.ID))
 		}
 	}
-	return nil, diag.Errorf("%s does not run", name).
-		WithHint("bb apply %s brings it up; bb start %s makes another for one session", s.ID.Agent, s.ID.Agent)
+	return nil, off.WithHint("bb apply %s brings it up; bb start %s makes another for one session", s.ID.Agent, s.ID.Agent)
 }
 
 // mainSession is the name of the one session that a bottle has unless --new
@@ -97,13 +107,16 @@ const mainSession = "main"
 type attachOptions struct {
 	New    bool // beside a session that lives
 	Resume bool
+	// Created is when the bottle was, in seconds since 1970: what was said before
+	// was not said in it. 0 means that nothing was said yet.
+	Created int64
 }
 
 // attach runs the program of s in the instance id on this terminal, until the
 // program ends, and returns its exit code.
 func (a *app) attach(ctx context.Context, d backends.Driver, s *spec.Spec, id spec.ID, o attachOptions) (code int, err error) {
 	r := backends.ExecRequest{Argv: s.Program.Interactive, Session: mainSession}
-	if o.Resume {
+	if (!o.New || o.Resume) && a.goesOn(ctx, d, s, id, o) {
 		r.Argv = s.Program.Resume
 	}
 	if o.New {

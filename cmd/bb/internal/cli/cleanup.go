@@ -53,10 +53,18 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	half, err := p.state.Unfinished()
+	if err != nil {
+		return err
+	}
 	list := p.leftovers(shared)
 	for _, t := range old {
 		list = append(list, leftover{Kind: "transcript", Name: t.Name, Backend: "-", Why: "kept " + t.Time.Local().Format(time.DateOnly), Size: t.Size})
 	}
+	for _, t := range half {
+		list = append(list, leftover{Kind: "transcript", Name: t.Name, Backend: "-", Why: "half-written by a bb that was cut off", Size: t.Size})
+	}
+	old = append(old, half...)
 	if c.JSON {
 		return a.printJSON(list)
 	}

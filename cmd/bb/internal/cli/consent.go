@@ -48,6 +48,7 @@ func (p *planning) offerPruning(ctx context.Context, yes bool) error {
 // consent makes sure that somebody wants what ends running commands: by
 // --force, or by naming each bottle. -y alone is no such consent.
 func (p *planning) consent(operation string, yes, force bool) error {
+	p.tellUnread()
 	var busy []plan.Change
 	for _, c := range p.plan.Changes {
 		if c.Ends() && c.Sessions > 0 {
@@ -83,6 +84,9 @@ func (p *planning) consent(operation string, yes, force bool) error {
 }
 
 func inUse(id spec.ID, sessions int, operation string) diag.Diagnostic {
+	if !slices.Contains([]string{"apply", "cleanup", "destroy", "stop"}, operation) { // others have no such word
+		operation = "destroy " + id.String()
+	}
 	return diag.Errorf("%s is in use: %s", id, view.Running(sessions)).
 		WithHint("wait for the end, or bb %s --force", operation)
 }
@@ -97,7 +101,7 @@ func (p *planning) stillIdle(ctx context.Context, d backends.Driver, id spec.ID)
 	if err != nil || n == 0 {
 		return err
 	}
-	return inUse(id, n, "apply")
+	return inUse(id, n, p.operation)
 }
 
 // ends asks, for each change that ends what runs in an agent, how much that is.

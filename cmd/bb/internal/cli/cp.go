@@ -28,6 +28,8 @@ func (*cpCmd) Help() string {
 that does not begin with / or ~/ starts in the agent's workspace. A path of this
 machine that looks the same begins with ./
 
+Out of a bottle that is stopped its backend copies, where it can (not smolvm).
+
 It goes as with cp -r: into a directory that exists, under its own name; else
 under the name given, whose directory must exist. DIR/. means the content of DIR.
 
@@ -60,6 +62,9 @@ func (c *cpCmd) Run(ctx context.Context, a *app) error {
 	if j.guest == "" {
 		j.guest = "."
 	}
+	if err := j.still(p.seenAs(o.ID, o.Backend), from != nil); err != nil {
+		return err
+	}
 	j.progress = newCopied(a.stderr)
 	defer j.progress.end()
 	switch {
@@ -84,6 +89,9 @@ type copying struct {
 	shown    string // AGENT:PATH
 	skip     bool
 	progress *copied
+	// archive reads a bottle in which nothing runs, whose paths begin at workdir.
+	archive backends.Archiver
+	workdir string
 }
 
 // argv is a command of bb in the bottle.

@@ -21,6 +21,9 @@ const lastWords = 5 * time.Second
 // read starts the sending side in the bottle. wait gives it up, or lets it
 // end, and returns what went wrong, the cause before its consequences.
 func (j *copying) read(ctx context.Context) (stream *io.PipeReader, wait func(context.Context, error) error) {
+	if j.archive != nil {
+		return j.readStill(ctx)
+	}
 	r, w := io.Pipe()
 	said := &words{}
 	type result struct {
@@ -132,6 +135,9 @@ func (j *copying) guestSaid(said *words, code int) error {
 // explain adds the next step to a list of refusals, the bottle's too.
 func (j *copying) explain(err error) error {
 	if strings.Contains(err.Error(), "cannot be copied:") {
+		if j.archive != nil {
+			return diag.Errorf("%v", err).WithHint("--skip copies the rest; bb cp %s - writes all of it, as tar", j.shown)
+		}
 		return diag.Errorf("%v", err).WithHint("--skip copies the rest")
 	}
 	return err

@@ -35,6 +35,7 @@ type executeOptions struct {
 
 // execute takes the locks, makes sure the plan still holds, and walks it.
 func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
+	p.operation = o.operation
 	scopes := o.scopes
 	if scopes == nil {
 		scopes = p.scopes.all()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/signal"
@@ -36,6 +37,10 @@ type doorCmd struct {
 		Optional bool   `help:"Write nothing where there is nothing."`
 		Path     string `arg:"" help:"File or directory of the bottle."`
 	} `cmd:"" help:"Write a file or directory to standard output, as tar."`
+	Talks struct {
+		Match string `help:"Only files whose path from there matches." placeholder:"PATTERN"`
+		Dir   string `arg:"" help:"Directory in which a program keeps conversations."`
+	} `cmd:"" help:"Say when something was last said, as JSON."`
 	Unpack struct {
 		Base string `help:"Name of the tree in a directory that exists; without one its content goes there."`
 		Any  bool   `help:"Take an archive of any names."`
@@ -90,6 +95,12 @@ func (a *app) inside(ctx context.Context, command string) error {
 		r, err := door.Pack(o.Path, door.Copy{Skip: o.Skip, Optional: o.Optional}, a.stdout)
 		leftOut(a.stderr, &r.Refused, err)
 		return err
+	case "door talks <dir>":
+		t, err := door.Talks(a.g.Door.Talks.Dir, a.g.Door.Talks.Match)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(a.stdout).Encode(t)
 	case "door unpack <path>":
 		o := a.g.Door.Unpack
 		r, err := door.Unpack(o.Path, door.Copy{Base: o.Base, Any: o.Any, Skip: o.Skip}, a.stdin)

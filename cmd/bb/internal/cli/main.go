@@ -50,33 +50,34 @@ type grammar struct {
 	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start)." placeholder:"DIR"`
 	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"${base_image}" placeholder:"IMAGE"`
 
-	Plan      planCmd      `cmd:"" help:"Show what apply would do. Changes nothing."`
-	Apply     applyCmd     `cmd:"" help:"Make bottles match their manifests."`
-	Destroy   destroyCmd   `cmd:"" help:"Remove bottles of this home directory, and of the repository around you."`
-	Cleanup   cleanupCmd   `cmd:"" help:"Remove what bb made and nothing uses any more."`
-	Run       runCmd       `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
-	Start     startCmd     `cmd:"" help:"Bring up a bottle of its own, attach to it, and remove it at the end."`
-	Stop      stopCmd      `cmd:"" help:"Stop bottles and keep them."`
-	Commit    commitCmd    `cmd:"" help:"Freeze a bottle into an image."`
-	Attach    attachCmd    `cmd:"" help:"Put an agent's program in the foreground of this terminal."`
-	Exec      execCmd      `cmd:"" help:"Run a command in a bottle."`
-	Cp        cpCmd        `cmd:"" help:"Copy files into a bottle or out of it."`
-	Ps        psCmd        `cmd:"" help:"List what runs."`
-	Dashboard dashboardCmd `cmd:"" help:"Show all bottles on one screen, and what they ask for."`
-	Supervise superviseCmd `cmd:"" help:"Answer what agents ask for."`
-	Audit     auditCmd     `cmd:"" help:"Who decided what about an agent."`
-	Logs      logsCmd      `cmd:"" help:"Show a bottle's output and its sidecar's."`
-	Git       gitCmd       `cmd:"" help:"What agents pushed."`
-	Validate  validateCmd  `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
-	List      listCmd      `cmd:"" help:"List agents and bottles, broken ones too."`
-	Init      initCmd      `cmd:"" help:"Write starter manifests; overwrites nothing."`
-	Edit      editCmd      `cmd:"" help:"Open a manifest in your editor and validate it."`
-	Info      infoCmd      `cmd:"" help:"Show what is in force for an agent, and which line decided it."`
-	Explain   explainCmd   `cmd:"" help:"Say which rule lets a request of an agent out or blocks it, and what to add."`
-	Allow     allowCmd     `cmd:"" help:"Approve an agent of a repository, after reading it."`
-	Schema    schemaCmd    `cmd:"" help:"Print the schema of manifests, as CUE or for editors."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
-	Doctor    doctorCmd    `cmd:"" help:"Examine what bb needs: home, manifests, engine. Changes nothing."`
+	Plan        planCmd        `cmd:"" help:"Show what apply would do. Changes nothing."`
+	Apply       applyCmd       `cmd:"" help:"Make bottles match their manifests."`
+	Destroy     destroyCmd     `cmd:"" help:"Remove bottles of this home directory, and of the repository around you."`
+	Cleanup     cleanupCmd     `cmd:"" help:"Remove what bb made and nothing uses any more."`
+	Run         runCmd         `cmd:"" help:"Bring an agent up and give it one prompt, without a terminal."`
+	Start       startCmd       `cmd:"" help:"Bring up a bottle of its own, attach to it, and remove it at the end."`
+	Stop        stopCmd        `cmd:"" help:"Stop bottles and keep them."`
+	Commit      commitCmd      `cmd:"" help:"Freeze a bottle into an image."`
+	Attach      attachCmd      `cmd:"" help:"Put an agent's program in the foreground of this terminal."`
+	Exec        execCmd        `cmd:"" help:"Run a command in a bottle."`
+	Cp          cpCmd          `cmd:"" help:"Copy files into a bottle or out of it."`
+	Ps          psCmd          `cmd:"" help:"List what runs."`
+	Dashboard   dashboardCmd   `cmd:"" help:"Show all bottles on one screen, and what they ask for."`
+	Supervise   superviseCmd   `cmd:"" help:"Answer what agents ask for."`
+	Audit       auditCmd       `cmd:"" help:"Who decided what about an agent."`
+	Logs        logsCmd        `cmd:"" help:"Show a bottle's output and its sidecar's."`
+	Transcripts transcriptsCmd `cmd:"" help:"What was said in bottles that stopped or went."`
+	Git         gitCmd         `cmd:"" help:"What agents pushed."`
+	Validate    validateCmd    `cmd:"" help:"Compile the manifests and report every mistake. Needs no engine."`
+	List        listCmd        `cmd:"" help:"List agents and bottles, broken ones too."`
+	Init        initCmd        `cmd:"" help:"Write starter manifests; overwrites nothing."`
+	Edit        editCmd        `cmd:"" help:"Open a manifest in your editor and validate it."`
+	Info        infoCmd        `cmd:"" help:"Show what is in force for an agent, and which line decided it."`
+	Explain     explainCmd     `cmd:"" help:"Say which rule lets a request of an agent out or blocks it, and what to add."`
+	Allow       allowCmd       `cmd:"" help:"Approve an agent of a repository, after reading it."`
+	Schema      schemaCmd      `cmd:"" help:"Print the schema of manifests, as CUE or for editors."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Doctor      doctorCmd      `cmd:"" help:"Examine what bb needs: home, manifests, engine. Changes nothing."`
 
 	Sidecar sidecarCmd `cmd:"" hidden:"" help:"The sidecar process."`
 	Door    doorCmd    `cmd:"" hidden:"" help:"The first process of a bottle."`

@@ -34,6 +34,8 @@ type planning struct {
 	// them: somebody was asked, or forces it.
 	mayEnd map[spec.ID]bool
 	endAll bool
+	// operation is the command that executes.
+	operation string
 	// seen is what running observed.
 	seen []plan.World
 	// asked are values that a person gave, kept for this command only.
@@ -44,6 +46,9 @@ type planning struct {
 	lacks map[string]error
 	// others are instances that are not declared, and whose agent is.
 	others map[spec.ID]compile.Result
+	// toldOf are bottles whose conversations cannot be read, and whoever agrees to
+	// their end was told so.
+	toldOf map[spec.ID]bool
 	// told are lines for the end of what is under way.
 	told struct {
 		sync.Mutex

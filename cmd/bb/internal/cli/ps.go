@@ -130,5 +130,5 @@ func unknownBottle(name string, known []string) error {
 	if len(known) == 0 {
 		return d.WithHint("none does; bb list shows what is declared, bb apply brings it up")
 	}
-	return d.WithHint("running: %s; bb list shows what is declared, bb apply brings it up", strings.Join(known, ", "))
+	return d.WithHint("there are: %s; bb apply brings up what is declared (bb list), bb start --resume one that was stopped", strings.Join(known, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
@@ -29,7 +30,7 @@ func (c *startCmd) resume(ctx context.Context, a *app) error {
 		return err
 	}
 	a.warn(append(append(diag.List{}, p.warnings...), p.plan.Notes...))
-	if err := resumable(p.plan); err != nil {
+	if err := p.resumable(); err != nil {
 		return err
 	}
 	if len(p.plan.Nodes) > 0 {
@@ -74,19 +75,38 @@ func (p *planning) existing(name string) (*spec.Spec, error) {
 		p.desire = r
 		return r.Specs[0], nil
 	}
-	return nil, diag.Errorf("no bottle %q", name).WithHint("bb ps lists those that are there")
+	return nil, diag.Errorf("no bottle %q", name).WithHint("bb ps lists those that are there, and bb start --resume BOTTLE goes on in one")
 }
 
 // resumable refuses what would make or remove something.
-func resumable(p *plan.Plan) error {
-	for _, c := range p.Changes {
+func (p *planning) resumable() error {
+	for _, c := range p.plan.Changes {
 		switch c.Action {
 		case plan.Create:
 			return diag.Errorf("there is no bottle %s", c.ID).WithHint("bb ps lists those that are there; bb start %s makes one", c.ID.Agent)
 		case plan.Replace, plan.Remove:
-			return diag.Errorf("%s cannot go on: its manifest asks for another bottle (%v)", c.ID, c.Reasons).
-				WithHint("bb cp %s:PATH . carries files out of it, bb destroy %s removes it", c.ID, c.ID)
+			return diag.Errorf("%s cannot go on: another bottle is asked for now (%s)", c.ID, view.Why(c)).
+				WithHint("%s", p.wayOut(c))
 		}
 	}
-	return blocked(p)
+	return blocked(p.plan)
+}
+
+// wayOut says how the work in a bottle that cannot be started any more gets out.
+func (p *planning) wayOut(c plan.Change) string {
+	d, anew := p.drivers[c.Backend], "bb destroy "+c.ID.String()+" removes it"
+	if !isAdHoc(c.ID.Replica) {
+		anew = "bb apply " + c.ID.Agent + " makes it anew, without that"
+	}
+	var ways []string
+	if _, ok := d.(backends.Archiver); ok {
+		ways = append(ways, fmt.Sprintf("bb cp %s:PATH . carries files out of it", c.ID))
+	}
+	if _, ok := d.(backends.Freezer); ok {
+		ways = append(ways, fmt.Sprintf("bb commit %s makes an image of it", c.ID))
+	}
+	if len(ways) == 0 { // all that reads it needs it to run
+		ways = append(ways, "it starts as it was when what changed is put back")
+	}
+	return strings.Join(append(ways, anew), "; ")
 }

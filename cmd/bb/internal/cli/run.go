@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -15,6 +16,7 @@ import (
 type runCmd struct {
 	Agent  string `arg:"" help:"The agent to run."`
 	Prompt string `short:"p" required:"" help:"What it shall do; - reads it from standard input."`
+	Resume bool   `help:"Go on with the last conversation."`
 }
 
 // Run brings the agent up, or up to date, and gives it one prompt. It never
@@ -35,6 +37,10 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if len(s.Program.Headless) == 0 {
 		return diag.Errorf("provider %s has no headless mode", s.Fixed.Provider)
 	}
+	if c.Resume && len(s.Program.HeadlessResume) == 0 {
+		return diag.Errorf("provider %s cannot go on with a conversation without a terminal", s.Fixed.Provider).
+			WithHint("bb attach --resume %s does it on one", s.ID)
+	}
 	p.app.warn(p.warnings)
 	if err := p.look(ctx); err != nil {
 		return err
@@ -48,7 +54,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	return headless(ctx, p, s, prompt)
+	return headless(ctx, p, s, prompt, c.Resume)
 }
 
 // text is the prompt, before anything is brought up for it.
@@ -72,7 +78,7 @@ func refuse(p *plan.Plan) error {
 	for _, c := range p.Changes {
 		switch c.Action {
 		case plan.Replace, plan.Remove:
-			return diag.Errorf("%s needs more than an update (%s: %v), which run never does", c.ID, c.Action, c.Reasons).
+			return diag.Errorf("%s needs more than an update (%s: %s), which run never does", c.ID, c.Action, view.Why(c)).
 				WithHint("look with bb plan %s, then bb apply %s", c.ID.Agent, c.ID.Agent)
 		case plan.Blocked:
 			return diag.Errorf("%s is blocked: %s", c.ID, c.Note)
@@ -83,12 +89,16 @@ func refuse(p *plan.Plan) error {
 
 // headless runs the provider's print mode. The prompt goes in by standard
 // input: command lines show up in engine events.
-func headless(ctx context.Context, p *planning, s *spec.Spec, prompt string) error {
+func headless(ctx context.Context, p *planning, s *spec.Spec, prompt string, resume bool) error {
 	a := p.app
 	ctx, release := a.untilSignal(ctx)
 	defer release()
-	code, err := p.drivers[s.Backend].Exec(ctx, s.ID, backends.ExecRequest{
-		Argv: s.Program.Headless, Stdin: strings.NewReader(prompt), Stdout: a.stdout, Stderr: a.stderr,
+	d, argv := p.drivers[s.Backend], s.Program.Headless
+	if resume && a.goesOn(ctx, d, s, s.ID, attachOptions{Resume: true}) {
+		argv = s.Program.HeadlessResume
+	}
+	code, err := d.Exec(ctx, s.ID, backends.ExecRequest{
+		Argv: argv, Stdin: strings.NewReader(prompt), Stdout: a.stdout, Stderr: a.stderr,
 	})
 	if err != nil {
 		return contextErr(ctx, err)

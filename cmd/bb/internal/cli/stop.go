@@ -21,8 +21,9 @@ type stopCmd struct {
 // Help is shown by bb stop --help.
 func (*stopCmd) Help() string {
 	return `Nothing of a stopped bottle runs, and nothing of it is lost: its disk, its
-approvals and its program's conversations stay. bb apply starts it again, and
-bb start --resume BOTTLE goes on with the conversation.`
+approvals and its program's conversations stay. bb apply starts it again, and the
+first bb attach then goes on with the conversation; bb start --resume BOTTLE does
+both.`
 }
 
 // Run stops bottles. It reads no manifest: what is broken must stop too.

@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/engine/state"
 )
 
 // transcriptTime is what reading one may take: an end does not wait for an
@@ -27,17 +28,82 @@ func (p *planning) keepTranscript(ctx context.Context, n plan.Node) {
 	if o == nil || o.Agent == nil || o.Agent.Transcript == "" {
 		return
 	}
+	if why := p.unread(o); why != "" {
+		if !p.toldOf[o.ID] {
+			p.tell(why)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, transcriptTime)
 	defer cancel()
-	path, err := p.state.KeepTranscript(o.ID.Name(), time.Now(), func(w io.Writer) error {
+	kept, err := p.state.KeepTranscript(o.ID.Name(), time.Now(), func(w io.Writer) error {
 		return p.readTranscript(ctx, o, w)
 	})
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("reading them took longer than %s", transcriptTime)
+	}
+	if line := p.became(o.ID, kept, err); line != "" {
+		p.tell(line)
+	}
+}
+
+// became says what became of a bottle's conversations; "" where there were none.
+func (p *planning) became(id spec.ID, kept state.Kept, err error) string {
+	left := ""
+	if kept.LeftOut > 0 {
+		left = fmt.Sprintf("%s, %s (bb keeps the newest %s, and no links)",
+			count(kept.LeftOut, "file"), view.Size(kept.LeftOutBytes), view.Size(state.MaxTranscript))
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && path == "":
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
 	case err != nil:
-		p.tell(fmt.Sprintf("%s: its conversations could not be kept: %s", o.ID, view.Escape(err.Error())))
-	default:
-		p.tell(fmt.Sprintf("%s: its conversations are kept in %s", o.ID, p.app.style(p.app.stderr).Path(path)))
+		return fmt.Sprintf("%s: its conversations could not be kept: %s", id, view.Escape(err.Error()))
+	case kept.Path == "" && left == "":
+		return ""
+	case kept.Path == "":
+		return fmt.Sprintf("%s: its conversations could not be kept: left out: %s", id, left)
+	}
+	line := fmt.Sprintf("%s: its conversations are kept in %s", id, p.app.style(p.app.stderr).Path(kept.Path))
+	if left != "" {
+		line += "; left out: " + left
+	}
+	return line
+}
+
+// unread says why the conversations of a bottle cannot be read, and what there
+// is of them; "" where they can.
+func (p *planning) unread(o *plan.Instance) string {
+	if o.Agent.Running {
+		return ""
+	}
+	if _, ok := p.drivers[o.Backend].(backends.Archiver); ok {
+		return ""
+	}
+	why := fmt.Sprintf("%s: it does not run, and %s reads no bottle that does not: its conversations cannot be kept", o.ID, o.Backend)
+	if last, ok := p.state.LastTranscript(o.ID.Name()); ok {
+		return why + fmt.Sprintf("; there are those of %s, in %s", last.Time.Local().Format("2006-01-02 15:04"), p.app.style(p.app.stderr).Path(last.Path))
+	}
+	return why + " (start it first where they matter)"
+}
+
+// tellUnread says it before anybody agrees to the end of these bottles.
+func (p *planning) tellUnread() {
+	p.toldOf = map[spec.ID]bool{}
+	for _, c := range p.plan.Changes {
+		if !c.Ends() || c.Action == plan.Stop {
+			continue
+		}
+		for _, w := range p.seen { // of a move, the other backend's too
+			o := p.seenAs(c.ID, w.Backend)
+			if o == nil || o.Agent == nil || o.Agent.Transcript == "" {
+				continue
+			}
+			if why := p.unread(o); why != "" {
+				fmt.Fprintln(p.app.stderr, why)
+				p.toldOf[o.ID] = true
+			}
+		}
 	}
 }
 
@@ -45,11 +111,8 @@ func (p *planning) keepTranscript(ctx context.Context, n plan.Node) {
 // where it runs, by the engine where it does not.
 func (p *planning) readTranscript(ctx context.Context, o *plan.Instance, w io.Writer) error {
 	d := p.drivers[o.Backend]
-	if !o.Agent.Running {
-		if a, ok := d.(backends.Archiver); ok {
-			return a.Archive(ctx, o.ID, o.Agent.Transcript, w)
-		}
-		return nil // it was kept when it was stopped
+	if a, ok := d.(backends.Archiver); ok && !o.Agent.Running {
+		return a.Archive(ctx, o.ID, o.Agent.Transcript, w)
 	}
 	said := &words{}
 	code, err := d.Exec(ctx, o.ID, backends.ExecRequest{
@@ -64,13 +127,16 @@ func (p *planning) readTranscript(ctx context.Context, o *plan.Instance, w io.Wr
 }
 
 // seenInstance is what was observed of a node's instance.
-func (p *planning) seenInstance(n plan.Node) *plan.Instance {
+func (p *planning) seenInstance(n plan.Node) *plan.Instance { return p.seenAs(n.Instance, n.Backend) }
+
+// seenAs is what was observed of an instance on a backend; nil is nothing.
+func (p *planning) seenAs(id spec.ID, backend string) *plan.Instance {
 	for _, w := range p.seen {
-		if w.Backend != n.Backend {
+		if w.Backend != backend {
 			continue
 		}
 		for i := range w.Instances {
-			if w.Instances[i].ID == n.Instance {
+			if w.Instances[i].ID == id {
 				return &w.Instances[i]
 			}
 		}

@@ -204,6 +204,9 @@ func headline(c plan.Change) string {
 	return strings.Join(words, ", ")
 }
 
+// Why is why an instance changes, in the words of a plan.
+func Why(c plan.Change) string { return Escape(headline(c)) }
+
 // rotatedWords tell keys from tokens.
 func rotatedWords(c plan.Change) string {
 	keys, tokens := false, false
