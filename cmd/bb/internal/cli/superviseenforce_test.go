@@ -369,3 +369,34 @@ func TestAllApprovalsAreShown(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// mute is a driver whose sidecars do not say what they enforce.
+type mute struct{ backends.Driver }
+
+func (mute) Control(context.Context, spec.ID, string) ([]byte, error) {
+	return nil, errors.New("no answer")
+}
+
+// A sidecar that does not say what it enforces is not taken for one that has
+// nothing of what was approved.
+func TestRevokeOfASilentSidecar(t *testing.T) {
+	h := newAnswerHome(t)
+	h.approve("wanted.example.com")
+	h.must("apply", "-y")
+	p, _, err := h.a.instance(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := p.drivers["fake"]
+	p.drivers["fake"] = mute{real}
+	c := &superviseRevokeCmd{Bottle: "dev"}
+	for _, want := range []string{"may still be in force", "no answer"} { // the second time nothing is on record
+		if err := c.revoke(t.Context(), p, h.id); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "nothing of") {
+			t.Errorf("%v", err)
+		}
+	}
+	p.drivers["fake"] = real
+	if err := c.revoke(t.Context(), p, h.id); err != nil || h.open("wanted.example.com") {
+		t.Errorf("%v", err)
+	}
+}

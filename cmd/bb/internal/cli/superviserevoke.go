@@ -53,9 +53,11 @@ func (c *superviseRevokeCmd) revoke(ctx context.Context, p *planning, id spec.ID
 	case n == 0:
 		n = stray(now)
 	}
-	if n == 0 && damaged == nil {
-		return errors.Join(diag.Errorf("nothing of %s is approved by that name", id).
-			WithHint("bb supervise approved %s lists what is", id), silent)
+	switch {
+	case n == 0 && silent != nil: // who does not say what is in force is not known to have nothing
+		return silent
+	case n == 0 && damaged == nil:
+		return diag.Errorf("nothing of %s is approved by that name", id).WithHint("bb supervise approved %s lists what is", id)
 	}
 	r := approval.Record{
 		Time: time.Now().UTC(), Who: who(), Event: approval.Revoking, Instance: id.Name(),
