@@ -106,11 +106,26 @@ func TestAgentAsks(t *testing.T) {
 	h.must("supervise", "approve", "-y", "--keep", listed[0].Proposal.ID)
 	<-asked
 	h.settled()
-	h.must("supervise", "revoke", agent)
+	// A replacement is pending, and a route of the manifest: revoking does neither.
+	b.shell("touch /tmp/here")
+	h.bottle("dev", "agent_provider: {template: shell}\nsupervise: true\nenv: {MORE: value}\negress:\n"+u.egress()+"  routes:\n"+u.route("other.test", "matches: [{methods: [GET, PUT]}]"))
+	h.must("plan", agent).says(t, "-/+")
+	h.must("supervise", "revoke", agent).says(t, "Taken back: 1.")
 	if out := b.fails(reach); !strings.Contains(out, "403") {
 		t.Errorf("taken back: %s", out)
 	}
+	if out := b.shell("ls /tmp/here").all(); !strings.Contains(out, "/tmp/here") || strings.Contains(out, "No such") {
+		t.Errorf("the bottle is another one: %s", out)
+	}
+	if out := b.fails("curl -fsS --max-time 10 -X PUT https://other.test/in"); !strings.Contains(out, "403") {
+		t.Errorf("the manifest came in force with it: %s", out)
+	}
+	declare("matches: [{methods: [GET]}]")
+	h.must("apply", "-y", agent)
 	h.settled()
+	if out := b.shell("ls /tmp/here").all(); strings.Contains(out, "No such") {
+		t.Errorf("the bottle is another one: %s", out)
+	}
 	h.must("audit", agent, "--json").says(t, `"event":"revoked"`)
 
 	// A flood is bounded, and told so.

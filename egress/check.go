@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // reservedHeaders frame or address a message: a credential never goes there.
@@ -14,7 +15,8 @@ var reservedHeaders = []string{
 }
 
 // CheckRoutes judges a list that a proxy is about to obey: canonical hosts,
-// one entry per host and port, and one approved for a time, rules that can be applied.
+// one declared entry per host and port, and one approved for each end, rules that
+// can be applied.
 func CheckRoutes(routes []Route) error {
 	seen := map[string]string{}
 	for i := range routes {
@@ -23,8 +25,11 @@ func CheckRoutes(routes []Route) error {
 			return fmt.Errorf("route %s (%s): %w", quote(r.Host), r.Source, err)
 		}
 		key := Authority(r.Host, r.Port, 0)
-		if !r.Expires.IsZero() {
-			key += " until it ends"
+		switch {
+		case !r.Expires.IsZero():
+			key += " until " + r.Expires.UTC().Format(time.RFC3339Nano)
+		case !r.declared():
+			key += " for good"
 		}
 		if other, ok := seen[key]; ok {
 			return fmt.Errorf("route %s is there twice: %s and %s", key, other, r.Source)

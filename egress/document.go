@@ -21,7 +21,8 @@ type Document struct {
 	Routes []Route           `json:"routes"`
 	// Tokens is keyed by slot.
 	Tokens map[string]Token `json:"tokens,omitempty"`
-	// UpstreamCA is PEM: roots trusted on the outside leg besides the system's.
+	// UpstreamCA is PEM: roots trusted on the outside leg besides the system's. A
+	// sidecar shows their RootsDigest, which keeps those in force.
 	UpstreamCA string `json:"upstream_ca,omitempty"`
 	// Parent is the proxy of a company network, through which all requests go.
 	Parent *Parent `json:"parent,omitempty"`
@@ -42,6 +43,15 @@ type Document struct {
 // Rules are what of the document is enforced, and no secret.
 func (d *Document) Rules() Rules {
 	return Rules{d.Routes, d.UpstreamCA, d.Parent, d.Pipelock, d.Remotes, d.Supervise, d.ApprovedValues}
+}
+
+// RootsDigest identifies an UpstreamCA; "" of none.
+func RootsDigest(pem string) string {
+	if pem == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(pem))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Parent is a proxy that is asked to connect by name; then the sidecar resolves

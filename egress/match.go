@@ -18,13 +18,28 @@ func Find(routes []Route, host string, port int, now time.Time) *Route {
 		if r.Port != port || r.Expired(now) {
 			continue
 		}
-		// Of two for one host the approved one, which ends, comes first.
-		if n := specificity(r.Host, host); n > rank || n == rank && n > 0 && best.Expires.IsZero() && !r.Expires.IsZero() {
+		if n := specificity(r.Host, host); n > rank || n == rank && n > 0 && r.before(best) {
 			best, rank = r, n
 		}
 	}
 	return best
 }
+
+// Base is Find among the declared routes: what decides when no approval does.
+func Base(routes []Route, host string, port int) *Route {
+	return Find(Declared(routes), host, port, time.Time{})
+}
+
+// before reports whether r decides rather than other, which is for the same host:
+// what was approved, and of that what ends next, since it allows the most.
+func (r *Route) before(other *Route) bool {
+	if mine, theirs := r.declared(), other.declared(); mine != theirs {
+		return theirs
+	}
+	return compareEnds(*r, *other) < 0
+}
+
+func (r *Route) declared() bool { return len(r.Approved) == 0 && r.Expires.IsZero() }
 
 // Names reports whether a route in force names a canonical host, at whatever
 // port: whether policy DNS knows it.

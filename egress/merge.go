@@ -54,7 +54,7 @@ func (r *Route) adopt(p Route) error {
 	case p.Auth != nil && r.Auth == nil:
 		auth := *p.Auth
 		r.Auth = &auth
-	case p.Auth != nil && !r.Auth.same(p.Auth):
+	case p.Auth != nil && !r.Auth.Same(p.Auth):
 		return fmt.Errorf("%s:%d has two different auths: %s and %s; remove one of them",
 			r.Host, r.Port, r.Source, p.Source)
 	}
@@ -91,7 +91,12 @@ func (d *DLP) over(p *DLP) *DLP {
 	return &out
 }
 
-func (a *Auth) same(b *Auth) bool {
+// Same reports whether both put the same credential on requests, in the same way,
+// whatever their slots. nil is no login.
+func (a *Auth) Same(b *Auth) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
 	return a.Scheme == b.Scheme && a.TokenRef == b.TokenRef && a.Query == b.Query &&
 		a.HeaderName() == b.HeaderName()
 }
@@ -231,6 +236,6 @@ func (r Route) clone() Route {
 		r.DLP = &dlp
 	}
 	r.SSRFIPAllowlist = slices.Clone(r.SSRFIPAllowlist)
-	r.Strip = slices.Clone(r.Strip)
+	r.Strip, r.Approved = slices.Clone(r.Strip), slices.Clone(r.Approved)
 	return r
 }

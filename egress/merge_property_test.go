@@ -135,7 +135,7 @@ func widened(m, p, got *Route) string {
 		return "dlp.on_match of the manifest, for other hits"
 	case got.DLP != nil && got.DLP.Stream && !said(m, p, got, func(r *Route) bool { return r.DLP != nil && r.DLP.Stream }):
 		return "dlp.stream"
-	case m != nil && m.Host == got.Host && m.Auth != nil && (got.Auth == nil || !got.Auth.same(m.Auth)):
+	case m != nil && m.Host == got.Host && m.Auth != nil && (got.Auth == nil || !got.Auth.Same(m.Auth)):
 		return "the manifest's auth"
 	case m != nil && m.Host == got.Host && (got.WebSocket != m.WebSocket || got.GitFetch != m.GitFetch):
 		return "websocket or git.fetch of the manifest"
@@ -145,7 +145,7 @@ func widened(m, p, got *Route) string {
 		return "git.fetch"
 	case p != nil && p.Host == got.Host && p.TLSPassthrough && !got.TLSPassthrough:
 		return "tls_passthrough"
-	case p != nil && p.Host == got.Host && p.Auth != nil && (got.Auth == nil || !got.Auth.same(p.Auth)):
+	case p != nil && p.Host == got.Host && p.Auth != nil && (got.Auth == nil || !got.Auth.Same(p.Auth)):
 		return "the provider's auth"
 	}
 	return ""

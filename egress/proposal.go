@@ -69,6 +69,11 @@ type ApprovedValue struct {
 	Expires time.Time `json:"expires,omitzero"` // zero means never
 }
 
+// Same reports whether both let the same value go to the same place for as long.
+func (v ApprovedValue) Same(o ApprovedValue) bool {
+	return v.Digest == o.Digest && v.Host == o.Host && v.Port == o.Port && v.Expires.Equal(o.Expires)
+}
+
 // Verdicts of an answer.
 const (
 	Approved = "approved"

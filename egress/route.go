@@ -32,6 +32,9 @@ type Route struct {
 	Strip []string `json:"strip,omitempty"`
 	// Expires ends an approved route; zero means never.
 	Expires time.Time `json:"expires,omitzero"`
+	// Approved names the proposals whose approval made the route: see Approve. A
+	// declared route has none.
+	Approved []string `json:"approved,omitempty"`
 	// Source says where the route comes from, for people: "bottle dev.md:12"
 	// or "provider NAME". It holds a base name, never a path.
 	Source string `json:"source"`

@@ -78,12 +78,13 @@ func runScripts(t *testing.T, dir, backend string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"asks":     asks,
-			"exits":    exits,
-			"mklog":    mklog,
-			"mkroot":   mkroot,
-			"schema":   schema,
-			"terminal": terminal,
+			"asks":       asks,
+			"dockerfile": dockerfile,
+			"exits":      exits,
+			"mklog":      mklog,
+			"mkroot":     mkroot,
+			"schema":     schema,
+			"terminal":   terminal,
 		},
 	})
 }
@@ -116,6 +117,31 @@ func asks(ts *testscript.TestScript, neg bool, args []string) {
 	b, err := json.Marshal(world)
 	ts.Check(err)
 	ts.Check(os.WriteFile(file, b, 0o600))
+}
+
+// dockerfile checks the one that an approval wrote: its bytes, and that nobody else
+// can read or change it: dockerfile DIR QUOTED.
+func dockerfile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: dockerfile DIR QUOTED")
+	}
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "Dockerfile-*", "Dockerfile"))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("written: %q", found)
+	}
+	want, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	if got := ts.ReadFile(found[0]); got != want {
+		ts.Fatalf("it holds %q", got)
+	}
+	for path, mode := range map[string]os.FileMode{found[0]: 0o600, filepath.Dir(found[0]): 0o700} {
+		info, err := os.Lstat(path)
+		ts.Check(err)
+		if info.Mode().Perm() != mode {
+			ts.Fatalf("%s has mode %v", path, info.Mode())
+		}
+	}
 }
 
 // exits runs a command and asserts its exact exit code: exits CODE CMD...

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type flight struct {
 	allow  []string // its route's ssrf_ip_allowlist
 	hop    string
 	cut    context.CancelCauseFunc
-	timer  *time.Timer
+	timer  *time.Timer // guarded by flights; nil: nothing of it ends by itself
 }
 
 type flights struct {
@@ -36,40 +37,68 @@ func (p *Proxy) begin(ctx context.Context, l *live, t egress.Target, r *egress.R
 	f := &flight{
 		target: t, auth: authOf(r), tunnel: r.Tunnel, allow: r.SSRFIPAllowlist, hop: l.hop(), cut: cut,
 	}
-	if !r.Expires.IsZero() {
-		f.timer = time.AfterFunc(r.Expires.Sub(p.o.Now()), func() { cut(errCut) })
-	}
 	p.flights.mu.Lock()
 	if p.flights.all == nil {
 		p.flights.all = map[*flight]struct{}{}
 	}
 	p.flights.all[f] = struct{}{}
+	p.lookAgain(f, r)
 	p.flights.mu.Unlock()
 	// A swap between the decision and now has not seen this flight.
-	if now := p.live.Load(); now != l && f.forbidden(now, p.o.Now()) {
-		cut(errCut)
+	if now := p.live.Load(); now != l {
+		p.judge(f)
 	}
 	return ctx, func() {
 		p.flights.mu.Lock()
 		delete(p.flights.all, f)
+		p.lookAgain(f, nil)
 		p.flights.mu.Unlock()
-		if f.timer != nil {
-			f.timer.Stop()
-		}
 		cut(nil)
 	}
 }
 
-func (f *flight) forbidden(l *live, now time.Time) bool {
+// lookAgain decides about a flight anew when the route that allows it ends: what
+// one approval allowed another, or the manifest, may allow still. The caller
+// holds p.flights.mu.
+func (p *Proxy) lookAgain(f *flight, r *egress.Route) {
+	if f.timer != nil {
+		f.timer.Stop()
+		f.timer = nil
+	}
+	if r != nil && !r.Expires.IsZero() {
+		f.timer = time.AfterFunc(r.Expires.Sub(p.o.Now()), func() { p.judge(f) })
+	}
+}
+
+// judge cuts a flight that the policy in force forbids, and looks again at one
+// when what allows it now ends.
+func (p *Proxy) judge(f *flight) {
+	p.flights.mu.Lock()
+	defer p.flights.mu.Unlock()
+	if _, flies := p.flights.all[f]; !flies {
+		return
+	}
+	r := f.allowed(p.live.Load(), p.o.Now())
+	p.lookAgain(f, r)
+	if r == nil {
+		f.cut(errCut)
+	}
+}
+
+// allowed is the route by which a flight may go on, or nil.
+func (f *flight) allowed(l *live, now time.Time) *egress.Route {
 	if l == nil {
-		return true
+		return nil
 	}
 	e := egress.Decide(l.routes, f.target, now)
 	if !e.Allowed || authOf(e.Route) != f.auth || l.hop() != f.hop {
-		return true
+		return nil
 	}
 	// A tunnel lasts, and nobody decides again in it.
-	return f.tunnel && (!e.Route.Tunnel || !containsAll(e.Route.SSRFIPAllowlist, f.allow))
+	if f.tunnel && (!e.Route.Tunnel || !containsAll(e.Route.SSRFIPAllowlist, f.allow)) {
+		return nil
+	}
+	return e.Route
 }
 
 func containsAll(list, of []string) bool {
@@ -84,14 +113,12 @@ func authOf(r *egress.Route) egress.Auth {
 	return egress.Auth{Scheme: r.Auth.Scheme, Header: r.Auth.HeaderName(), Query: r.Auth.Query}
 }
 
-func (s *flights) cutForbidden(l *live, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for f := range s.all {
-		if f.forbidden(l, now) {
-			f.cut(errCut)
-		}
+// judgeAll does so with all that are under way.
+func (p *Proxy) judgeAll() {
+	p.flights.mu.Lock()
+	all := slices.Collect(maps.Keys(p.flights.all))
+	p.flights.mu.Unlock()
+	for _, f := range all {
+		p.judge(f)
 	}
 }
-
-func (s *flights) cutAll() { s.cutForbidden(nil, time.Time{}) }

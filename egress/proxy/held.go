@@ -77,7 +77,7 @@ func (x *exchange) stillIn(routes []egress.Route) bool {
 // asRule is a route without what only says whether it covers a request.
 func asRule(r *egress.Route) egress.Route {
 	rule := *r
-	rule.Host, rule.Matches, rule.Expires, rule.Source = "", nil, time.Time{}, ""
+	rule.Host, rule.Matches, rule.Expires, rule.Source, rule.Approved = "", nil, time.Time{}, "", nil
 	return rule
 }
 

@@ -146,9 +146,8 @@ func (o *Options) setDefaults() {
 func (p *Proxy) SetPolicy(policy *Policy) {
 	p.swap.Lock()
 	defer p.swap.Unlock()
-	next := p.bind(policy)
-	old := p.live.Swap(next)
-	p.flights.cutForbidden(next, p.o.Now())
+	old := p.live.Swap(p.bind(policy))
+	p.judgeAll()
 	old.retire()
 }
 
@@ -164,8 +163,9 @@ func (p *Proxy) Policy() *Policy {
 func (p *Proxy) Close() error {
 	err := p.server.Close()
 	_ = p.feed.Close()
-	p.flights.cutAll()
-	p.live.Swap(nil).retire()
+	old := p.live.Swap(nil)
+	p.judgeAll()
+	old.retire()
 	return err
 }
 

@@ -115,6 +115,47 @@ func TestWebSocketExpires(t *testing.T) {
 	}
 }
 
+// What several approvals allow, or the manifest beside them, goes on when the
+// first ends, and ends with the last; also where a later policy says until when.
+func TestFlightOutlivesAnApproval(t *testing.T) {
+	until := func(d time.Duration) egress.Route {
+		r := socket("a.example")
+		r.Expires, r.Approved = time.Now().Add(d), []string{"p"}
+		return r
+	}
+	alive := func(br *bufio.Reader, c io.Writer) bool {
+		fmt.Fprint(c, "ping 1\n")
+		line, err := br.ReadString('\n')
+		return err == nil && line == "ping 1\n"
+	}
+	for name, routes := range map[string]func() []egress.Route{
+		"another approval": func() []egress.Route {
+			return []egress.Route{until(2 * time.Second), until(300 * time.Millisecond)}
+		},
+		"the manifest": func() []egress.Route {
+			return []egress.Route{socket("a.example"), until(300 * time.Millisecond)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, routes()...)
+			w.serve("443", true, echo)
+			br, c, res := w.upgrade(wsHead)
+			if res.StatusCode != 101 {
+				t.Fatal(res.Status)
+			}
+			time.Sleep(800 * time.Millisecond)
+			if !alive(br, c) {
+				t.Fatal("it was cut when the first of two ended")
+			}
+			w.policy(until(300 * time.Millisecond))
+			start := time.Now()
+			if _, err := br.ReadByte(); err == nil || time.Since(start) > 1500*time.Millisecond {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		})
+	}
+}
+
 // A protocol switch that nobody asked for is not passed on.
 func TestUnaskedSwitch(t *testing.T) {
 	w := newWorld(t, route("a.example", 80))

@@ -1,12 +1,11 @@
 package sidecar
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,8 +25,9 @@ type state struct {
 	agent hostAgent
 	queue *supervise.Queue
 	tools func() *supervise.Server
-	// rules is the digest of the document in force; who applies has it.
-	rules string
+	// rules is the digest of the document in force, and roots its upstream_ca; who
+	// applies has them.
+	rules, roots string
 
 	// applying lets one document in at a time. Readers do not wait for it: an
 	// engine that does not read our output must not stop the door.
@@ -72,6 +72,12 @@ func (s *state) apply(data []byte) error {
 	if want := s.instance(); want != "" && doc.Instance != want {
 		return errors.New("document is for another instance")
 	}
+	if strings.HasPrefix(doc.UpstreamCA, "sha256:") {
+		if doc.UpstreamCA != egress.RootsDigest(s.roots) {
+			return errors.New("the upstream_ca to keep is not in force")
+		}
+		doc.UpstreamCA = s.roots
+	}
 	slots, err := s.vault.resolve(doc.Tokens)
 	if err != nil {
 		return err
@@ -107,7 +113,7 @@ func (s *state) apply(data []byte) error {
 	if !doc.Supervise {
 		s.queue.Clear(errNotSupervised)
 	}
-	s.rules = rules
+	s.rules, s.roots = rules, doc.UpstreamCA
 	if err := s.say(line); err != nil {
 		return errors.New("policy is in force, but the state line could not be written")
 	}
@@ -195,10 +201,7 @@ func redact(doc egress.Document, slots map[string]secret) *egress.Document {
 	for slot, s := range slots {
 		doc.Tokens[slot] = egress.Token{Digest: s.digest}
 	}
-	if doc.UpstreamCA != "" {
-		sum := sha256.Sum256([]byte(doc.UpstreamCA))
-		doc.UpstreamCA = "sha256:" + hex.EncodeToString(sum[:])
-	}
+	doc.UpstreamCA = egress.RootsDigest(doc.UpstreamCA)
 	return &doc
 }
 

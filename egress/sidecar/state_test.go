@@ -74,6 +74,34 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// Roots are kept by what a sidecar shows of them, and no others are.
+func TestKeepRoots(t *testing.T) {
+	proxy := &fakeProxy{}
+	s := newState(proxy, Options{})
+	roots := func(text string) error {
+		return s.apply(document(func(d *egress.Document) { d.UpstreamCA = text }))
+	}
+	if err := roots(egress.RootsDigest("PEM")); err == nil {
+		t.Error("roots were kept that nobody gave")
+	}
+	if err := roots("PEM"); err != nil {
+		t.Fatal(err)
+	}
+	before := s.rules
+	if err := roots(s.document().UpstreamCA); err != nil || proxy.last().UpstreamCA != "PEM" || s.rules != before {
+		t.Errorf("%v, the proxy got %q", err, proxy.last().UpstreamCA)
+	}
+	if err := roots(egress.RootsDigest("other")); err == nil || !strings.Contains(err.Error(), "not in force") || proxy.last().UpstreamCA != "PEM" {
+		t.Errorf("other roots: %v", err)
+	}
+	if err := roots(""); err != nil || proxy.last().UpstreamCA != "" {
+		t.Errorf("without: %v, %q", err, proxy.last().UpstreamCA)
+	}
+	if err := roots(egress.RootsDigest("PEM")); err == nil {
+		t.Error("roots came back that were taken away")
+	}
+}
+
 func TestApplyRefusesAndKeepsTheOld(t *testing.T) {
 	good := string(document(nil))
 	tok := func(token egress.Token) edit {

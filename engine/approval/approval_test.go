@@ -21,7 +21,7 @@ var (
 
 func entry(host, proposal string, expires time.Time) Entry {
 	return Entry{
-		Route: egress.Route{Host: host, Port: 443, Expires: expires, Source: "approved"},
+		Route: egress.Route{Host: host, Port: 443, Expires: expires},
 		Word:  Word{Proposal: proposal, By: "ann", At: now, Why: "a linter"},
 	}
 }
@@ -54,19 +54,33 @@ func TestOverlayIsKeptUntilItEnds(t *testing.T) {
 
 	manifest := []egress.Route{{Host: "api.example.com", Port: 443, Source: "bottle"}}
 	live := spec.Live{Routes: manifest}
-	if err := got.Apply(&live); err != nil || len(live.Routes) != 3 || len(live.Values) != 1 {
-		t.Fatalf("%+v, %v", live, err)
+	for range 2 { // once more is the same
+		if _, err := got.Apply(&live); err != nil || len(live.Routes) != 3 || len(live.Values) != 1 {
+			t.Fatalf("%+v, %v", live, err)
+		}
 	}
 	if len(manifest) != 1 {
 		t.Error("the manifest's list was changed")
 	}
 
-	left, n := got.Revoke("p1")
-	if n != 1 || len(left.Routes) != 1 || len(left.Values) != 1 {
-		t.Errorf("%d, %+v", n, left)
+	ids, err := s.List(dev.Scope)
+	if diff := cmp.Diff([]spec.ID{dev}, ids); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if left, n = left.Revoke(""); n != 2 {
-		t.Errorf("%d", n)
+	if ids, err = s.List("fedcba9876543210"); err != nil || len(ids) > 0 {
+		t.Errorf("of another scope: %v, %v", ids, err)
+	}
+
+	left, gone := got.Revoke("p1")
+	if len(gone.Routes) != 1 || len(gone.Values) != 0 || len(left.Routes) != 1 || len(left.Values) != 1 {
+		t.Errorf("%+v, %+v", gone, left)
+	}
+	if left, gone = left.Revoke(""); !left.Empty() || len(gone.Routes) != 1 || len(gone.Values) != 1 {
+		t.Errorf("%+v, %+v", gone, left)
+	}
+	// Taken back, nothing of it stays on a spec.
+	if _, err := left.Apply(&live); err != nil || len(live.Routes) != 1 || len(live.Values) != 0 {
+		t.Fatalf("%+v, %v", live, err)
 	}
 	if err := s.Write(dev, left); err != nil {
 		t.Fatal(err)
@@ -125,8 +139,16 @@ func TestRecord(t *testing.T) {
 	if err := s.Remove(dev); err != nil { // the instance goes, its record stays
 		t.Fatal(err)
 	}
+	long := Record{Time: now, Event: Approved, Instance: dev.Name(), Why: strings.Repeat("<", 300<<10)}
+	if err := s.Append(dev, long); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(s.record(dev)); err != nil || len(b) > 310<<10 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
 	got, err := s.Records(dev)
-	if diff := cmp.Diff([]Record{first, second}, got); err != nil || diff != "" {
+	damaged := Record{Time: now, Event: Damaged, Why: "line 2 of " + filepath.Base(s.record(dev)) + " cannot be read"}
+	if diff := cmp.Diff([]Record{first, damaged, second, long}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if info, err := os.Stat(s.record(dev)); err != nil || info.Mode().Perm() != 0o600 {
@@ -196,27 +218,71 @@ func TestDigestMovesWithBoth(t *testing.T) {
 // The end of an approval is no change of the desired state, and allows nothing.
 func TestEndIsNoDrift(t *testing.T) {
 	word := Word{Proposal: "p1", By: "ann", At: now}
-	o := Overlay{}.Approve(egress.Route{Host: "a.example.com", Port: 443}, word, time.Hour)
-	if got := o.Routes[0].Route; !got.Expires.Equal(now.Add(time.Hour)) || !strings.HasPrefix(got.Source, "approved ") || !strings.Contains(got.Source, ", expires ") {
+	o := Overlay{}.Approve(egress.Route{Host: "a.example.com", Port: 443, Source: "anything"}, nil, word, time.Hour)
+	if got := o.Routes[0].Route; !got.Expires.Equal(now.Add(time.Hour)) {
 		t.Errorf("%+v", got)
 	}
 	var before, after spec.Live
-	if err := o.Apply(&before); err != nil {
+	if _, err := o.Apply(&before); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Apply(&after); err != nil {
+	if _, err := o.Apply(&after); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Error(diff)
+	}
+	const when = "2006-01-02 15:04"
+	want := "approved " + now.Local().Format(when) + ", expires " + now.Add(time.Hour).Local().Format(when)
+	if r := before.Routes[0]; r.Source != want || !Is(r) || Is(egress.Route{Source: want}) {
+		t.Errorf("%+v", r)
 	}
 	end := now.Add(time.Hour)
 	if egress.Find(before.Routes, "a.example.com", 443, end.Add(-time.Second)) == nil || egress.Find(before.Routes, "a.example.com", 443, end) != nil {
 		t.Error("it does not end when it should")
 	}
 	word.At = end
-	next := o.Approve(egress.Route{Host: "b.example.com", Port: 443}, word, 0)
-	if len(next.Routes) != 1 || next.Routes[0].Route.Host != "b.example.com" || !next.Routes[0].Route.Expires.IsZero() || strings.Contains(next.Routes[0].Route.Source, "expires") {
+	next := o.Approve(egress.Route{Host: "b.example.com", Port: 443}, nil, word, 0)
+	if len(next.Routes) != 1 || next.Routes[0].Route.Host != "b.example.com" || !next.Routes[0].Route.Expires.IsZero() || strings.Contains(next.Allowed()[0].Source, "expires") {
 		t.Errorf("%+v", next.Routes)
+	}
+}
+
+// A login that came, went or changed after the approval is not attached to it.
+func TestApprovalKnowsItsLogin(t *testing.T) {
+	bearer := &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0"}
+	live := func(ref string, auth *egress.Auth) spec.Live {
+		return spec.Live{
+			Routes: []egress.Route{{Host: "*.example.com", Port: 443, Auth: auth, Matches: []egress.Match{{Methods: []string{"GET"}}}}},
+			Tokens: map[string]string{"EGRESS_TOKEN_0": ref},
+		}
+	}
+	moved := &egress.Auth{Scheme: "Bearer", Slot: "EGRESS_TOKEN_0", Header: "X-Key"}
+	for _, tt := range []struct {
+		name        string
+		then, later spec.Live
+		left        bool
+	}{
+		{"none, and none", live("", nil), live("A", nil), false},
+		{"the same", live("A", bearer), live("A", bearer), false},
+		{"one came", live("", nil), live("A", bearer), true},
+		{"it went", live("A", bearer), live("A", nil), true},
+		{"another token", live("A", bearer), live("B", bearer), true},
+		{"another header", live("A", bearer), live("A", moved), true},
+	} {
+		r := egress.Route{Host: "a.example.com", Port: 443}
+		o := Overlay{}.Approve(r, Login(tt.then.Routes, tt.then.Tokens, r), Word{Proposal: "p", At: now}, 0)
+		s := Store{t.TempDir()}
+		if err := s.Write(dev, o); err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.Read(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := o.Apply(&tt.later)
+		if err != nil || len(left) == 1 != tt.left || len(tt.later.Routes) == 1 != tt.left {
+			t.Errorf("%s: %v, left out %v, %+v", tt.name, err, left, tt.later.Routes)
+		}
 	}
 }

@@ -5,12 +5,12 @@
 package approval
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +27,6 @@ const maxEntries = 256
 
 const version = 1
 
-const approvedSource = "approved "
-
 // Overlay is what was approved for one instance.
 type Overlay struct {
 	Version  int     `json:"version"`
@@ -40,12 +38,17 @@ type Overlay struct {
 // Entry is an approved route. Its login is the manifest's: see egress.Approve.
 type Entry struct {
 	Route egress.Route `json:"route"`
+	// Auth is the login that the manifest had for the host when a person said yes,
+	// with its reference and without a slot; nil is none.
+	Auth *egress.Auth `json:"auth,omitempty"`
 	Word
 }
 
 // Value is an approved value: see egress.ApprovedValue.
 type Value struct {
 	Value egress.ApprovedValue `json:"value"`
+	// What says what it looked like, and where: "GitHub token in the body".
+	What string `json:"what,omitempty"`
 	Word
 }
 
@@ -110,6 +113,28 @@ func (s Store) Write(id spec.ID, o Overlay) error {
 	return os.Rename(path+".new", path)
 }
 
+// List returns the instances of a scope of which something is approved, by name.
+func (s Store) List(scope string) ([]spec.ID, error) {
+	found, err := os.ReadDir(s.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, diag.Cause(err)
+	}
+	var out []spec.ID
+	for _, f := range found {
+		bare, _ := strings.CutPrefix(f.Name(), "bb-")
+		bare, _ = strings.CutSuffix(bare, "-"+scope[:6]+".json")
+		agent, replica, _ := strings.Cut(bare, "_")
+		id := spec.ID{Scope: scope, Agent: agent, Replica: cmp.Or(replica, "1")}
+		if filepath.Base(s.overlay(id)) == f.Name() {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
 // Remove forgets an instance's overlay. The record stays.
 func (s Store) Remove(id spec.ID) error {
 	if err := os.Remove(s.overlay(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -117,76 +142,3 @@ func (s Store) Remove(id spec.ID) error {
 	}
 	return nil
 }
-
-// Live is what of an overlay is in force.
-func (o Overlay) Live(now time.Time) Overlay {
-	o.Routes = slices.DeleteFunc(slices.Clone(o.Routes), func(e Entry) bool { return e.Route.Expired(now) })
-	o.Values = slices.DeleteFunc(slices.Clone(o.Values), func(v Value) bool {
-		return !v.Value.Expires.IsZero() && !now.Before(v.Value.Expires)
-	})
-	return o
-}
-
-// Allowed are the approved routes alone.
-func (o Overlay) Allowed() (out []egress.Route) {
-	for _, e := range o.Routes {
-		out = append(out, e.Route)
-	}
-	return out
-}
-
-// Apply puts an overlay onto the live half of a spec. What ended is put there too,
-// where it allows nothing: so the end of an approval changes no bottle, and is
-// no drift. The next approval leaves it out.
-func (o Overlay) Apply(live *spec.Live) error {
-	merged, err := egress.Approve(live.Routes, o.Allowed(), time.Time{}) // when nothing has ended
-	if err != nil {
-		return diag.Errorf("what was approved does not fit: %v", err).WithHint("bb supervise revoke takes it back")
-	}
-	live.Routes = merged
-	for _, v := range o.Values {
-		live.Values = append(live.Values, v.Value)
-	}
-	return nil
-}
-
-// Approve adds a route to what is in force, for so long; zero means for good.
-// The route says when it was approved, and until when, for people.
-func (o Overlay) Approve(r egress.Route, w Word, lasts time.Duration) Overlay {
-	o = o.Live(w.At)
-	r.Source, r.Expires = approvedSource+w.At.Local().Format("15:04"), time.Time{}
-	if lasts > 0 {
-		r.Expires = w.At.Add(lasts).Truncate(time.Second)
-		r.Source += ", expires " + r.Expires.Local().Format("15:04")
-	}
-	o.Routes = append(o.Routes, Entry{Route: r, Word: w})
-	return o
-}
-
-// ApproveHeld adds the values of a request that was held, for so long; zero means
-// for good.
-func (o Overlay) ApproveHeld(h egress.HeldValue, w Word, lasts time.Duration) Overlay {
-	o = o.Live(w.At)
-	for _, d := range h.Digests {
-		v := egress.ApprovedValue{Digest: d, Host: h.Host, Port: h.Port}
-		if lasts > 0 {
-			v.Expires = w.At.Add(lasts).Truncate(time.Second)
-		}
-		o.Values = append(o.Values, Value{Value: v, Word: w})
-	}
-	return o
-}
-
-// Revoke takes back what a proposal was approved as; "" takes back all. It
-// returns what is left and how many went.
-func (o Overlay) Revoke(proposal string) (Overlay, int) {
-	before := len(o.Routes) + len(o.Values)
-	gone := func(w Word) bool { return proposal == "" || w.Proposal == proposal }
-	o.Routes = slices.DeleteFunc(slices.Clone(o.Routes), func(e Entry) bool { return gone(e.Word) })
-	o.Values = slices.DeleteFunc(slices.Clone(o.Values), func(v Value) bool { return gone(v.Word) })
-	return o, before - len(o.Routes) - len(o.Values)
-}
-
-// Is reports whether a route of a spec is one that was approved: manifests and
-// providers give their routes other sources.
-func Is(r egress.Route) bool { return strings.HasPrefix(r.Source, approvedSource) }

@@ -163,6 +163,9 @@ type Plan struct {
 	Changes   []Change // sorted by instance
 	Nodes     []Node   // in topological order
 	Unchanged int
+	// Approved is what people allow beside the manifests. Diff does not know: who
+	// prints asks.
+	Approved []Approved
 	// Notes are things to know that change nothing.
 	Notes diag.List
 }

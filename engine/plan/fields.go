@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -118,7 +117,7 @@ func orOpaque(d []FieldDiff, path string) []FieldDiff {
 
 func diffEgress(live *egress.Document, s *spec.Spec) []FieldDiff {
 	out := diffRoutes(live.Routes, s)
-	if live.UpstreamCA != s.Live.UpstreamCA && live.UpstreamCA != digestOf(s.Live.UpstreamCA) {
+	if live.UpstreamCA != s.Live.UpstreamCA && live.UpstreamCA != egress.RootsDigest(s.Live.UpstreamCA) {
 		out = append(out, FieldDiff{Kind: Changed, Path: "egress.upstream_ca", Opaque: true})
 	}
 	// Which token it was is known to the host only, as with routes.
@@ -137,13 +136,17 @@ func diffEgress(live *egress.Document, s *spec.Spec) []FieldDiff {
 	return out
 }
 
-// digestOf is how a sidecar shows roots.
-func digestOf(pem string) string {
-	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(pem)))
-}
-
 func diffRoutes(before []egress.Route, s *spec.Spec) []FieldDiff {
-	key := func(r egress.Route) string { return fmt.Sprintf("%s:%d", r.Host, r.Port) }
+	key := func(r egress.Route) string { // of a host there are one declared route, and those approved beside it
+		at := fmt.Sprintf("%s:%d", r.Host, r.Port)
+		if len(r.Approved) > 0 {
+			at += " approved"
+			if !r.Expires.IsZero() {
+				at += " until " + r.Expires.UTC().Format(time.RFC3339)
+			}
+		}
+		return at
+	}
 	a, b := map[string]egress.Route{}, map[string]egress.Route{}
 	var names []string
 	for _, r := range before {

@@ -25,6 +25,11 @@ func full() (*spec.Spec, plan.Instance) {
 	return s, i
 }
 
+// amendment is the one field of a spec that no desire has: see spec.Amend.
+func amendment(t reflect.Type, field int) bool {
+	return t == reflect.TypeFor[spec.Spec]() && t.Field(field).Name == "Amended"
+}
+
 // fill sets every zero field, to one element where there may be several.
 func fill(v reflect.Value) {
 	if v.Type() == reflect.TypeFor[time.Time]() {
@@ -34,7 +39,9 @@ func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i))
+			if !amendment(v.Type(), i) {
+				fill(v.Field(i))
+			}
 		}
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -87,7 +94,9 @@ func leaves(v reflect.Value, path string, f func(path string, change func())) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			leaves(v.Field(i), path+"."+v.Type().Field(i).Name, f)
+			if !amendment(v.Type(), i) {
+				leaves(v.Field(i), path+"."+v.Type().Field(i).Name, f)
+			}
 		}
 	case reflect.Pointer:
 		leaves(v.Elem(), path, f)

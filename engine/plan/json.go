@@ -2,8 +2,10 @@ package plan
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // FormatVersion is the version of the JSON form.
@@ -14,8 +16,28 @@ type JSON struct {
 	FormatVersion string       `json:"format_version"`
 	Drift         []JSONDrift  `json:"drift"`
 	Changes       []JSONChange `json:"changes"`
+	Approved      []Approved   `json:"approved"`
 	Summary       Summary      `json:"summary"`
 	Diagnostics   diag.List    `json:"diagnostics"`
+}
+
+// Approved is one thing that a person approved beside the manifests, of one
+// instance. It is wanted, and so no change.
+type Approved struct {
+	ID     spec.ID `json:"-"`
+	Bottle string  `json:"id"`
+	// Kind is "route", or "value" for one that may pass in spite of a detector.
+	Kind string `json:"kind"`
+	// Text says what, for people.
+	Text     string    `json:"text"`
+	Proposal string    `json:"proposal"`
+	By       string    `json:"by"`
+	Why      string    `json:"why,omitempty"`
+	At       time.Time `json:"at"`
+	// Until is when it ends; zero means never.
+	Until time.Time `json:"until,omitzero"`
+	// LeftOut says why it is not in force.
+	LeftOut string `json:"left_out,omitempty"`
 }
 
 // JSONChange is one change. Unchanged instances are only counted.
@@ -75,6 +97,7 @@ func (p *Plan) Summary() Summary {
 func (p *Plan) JSON(more diag.List) JSON {
 	j := JSON{
 		FormatVersion: FormatVersion, Drift: []JSONDrift{}, Changes: []JSONChange{}, Summary: p.Summary(),
+		Approved:    append([]Approved{}, p.Approved...),
 		Diagnostics: append(append(diag.List{}, more...), p.Notes...),
 	}
 	for _, d := range p.Drift {

@@ -6,6 +6,9 @@ import "github.com/bot-bottle/bb/egress"
 // part that is provisioned later is claimed by a later document. Token values
 // that secrets hold go in; for the rest the sidecar must hold the digest.
 func (s *Spec) Document(secrets Secrets, parts []string) egress.Document {
+	if s.Amended != nil {
+		return *s.Amended
+	}
 	d := egress.Document{
 		Version: egress.DocumentVersion, Instance: s.ID.Name(),
 		Live: map[string]string{}, Routes: []egress.Route{},

@@ -49,6 +49,8 @@ type Spec struct {
 	WorkspaceRoot string
 	// Logins are the logins of the host that are lent to the bottle.
 	Logins []Login
+	// Amended is the whole document, where it was not made of manifests: see Amend.
+	Amended *egress.Document `json:"-"`
 }
 
 // Login is a login of the host whose token the sidecar puts on requests.

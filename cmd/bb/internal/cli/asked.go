@@ -194,20 +194,6 @@ func (p *planning) beside(id spec.ID) (compile.Result, error) {
 	return compile.Result{}, diag.Errorf("no bottle %q", id.String()).WithHint("bb ps lists those that are there")
 }
 
-// only plans one instance alone where it is not declared; the plan of its agent
-// stands where it is.
-func (p *planning) only(ctx context.Context, id spec.ID) error {
-	if slices.ContainsFunc(p.specs, func(s *spec.Spec) bool { return s.ID == id }) {
-		return nil
-	}
-	r, err := p.beside(id)
-	if err != nil {
-		return err
-	}
-	p.desire = r
-	return p.alone(ctx, r.Specs[0])
-}
-
 // one finds what waits by the beginning of its id.
 func (p *planning) one(ctx context.Context, name string) (asked, error) {
 	all, err := p.waiting(ctx)

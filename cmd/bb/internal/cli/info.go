@@ -34,9 +34,6 @@ func (c *infoCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := w.approved(); err != nil {
-		return err
-	}
 	x := w.fleet.Agent(c.Agent)
 	if x == nil {
 		return diag.Errorf("there is no agent %q", c.Agent)
@@ -47,6 +44,13 @@ func (c *infoCmd) Run(a *app) error {
 		s = w.specs[0]
 	}
 	fields := effective(x, s, a.style(a.stdout))
+	all, err := (&planning{compiled: w, app: a, want: []string{c.Agent}}).allApproved(w.options.Now)
+	if err != nil {
+		return err
+	}
+	for _, y := range all {
+		fields = append(fields, field{"approved." + y.Bottle, y.Text, view.ApprovedWhen(y, w.options.Now)})
+	}
 	if c.JSON {
 		return a.printJSON(fields)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -72,7 +73,10 @@ func (p *planning) style(w io.Writer) view.Style {
 }
 
 // print shows the plan; notes and warnings go to stderr, or into the JSON.
-func (p *planning) print(asJSON bool) error {
+func (p *planning) print(asJSON bool) (err error) {
+	if p.plan.Approved, err = p.allApproved(time.Now()); err != nil {
+		return err
+	}
 	if asJSON {
 		return p.app.printJSON(p.plan.JSON(p.warnings))
 	}
@@ -80,5 +84,5 @@ func (p *planning) print(asJSON bool) error {
 	if err := view.Plan(p.app.stdout, p.plan, p.style(p.app.stdout)); err != nil {
 		return err
 	}
-	return view.Approved(p.app.stdout, p.specs, p.style(p.app.stdout))
+	return view.Approved(p.app.stdout, p.plan.Approved, p.style(p.app.stdout))
 }

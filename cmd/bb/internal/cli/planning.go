@@ -71,9 +71,6 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	if err != nil {
 		return nil, err
 	}
-	if err := c.approved(); err != nil {
-		return nil, err
-	}
 	ds, err := a.drivers(c.state, c.specs)
 	if err != nil {
 		return nil, err
@@ -96,6 +93,9 @@ func (p *planning) look(ctx context.Context) error {
 // decide observes and diffs. Where a sidecar enforces something else than its
 // manifest says, it is asked once what that is, if somebody reads the plan.
 func (p *planning) decide(ctx context.Context, read bool) error {
+	if err := p.approved(); err != nil {
+		return err
+	}
 	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
 	if err != nil {
 		return err

@@ -31,6 +31,14 @@ func (s scopes) byManifest() map[manifest.Scope]string {
 	return map[manifest.Scope]string{manifest.ScopeHome: s.home, manifest.ScopeRepository: s.repo}
 }
 
+// named is the name by which a manifest's agent is meant, shadowed or not.
+func (s scopes) named(id spec.ID) string {
+	if s.repo != "" && id.Scope == s.home {
+		return "home/" + id.Agent
+	}
+	return id.Agent
+}
+
 // remember notes where each scope is declared, so that a cleanup can tell a
 // directory that is gone.
 func (s scopes) remember(st *state.State, home string) error {

@@ -120,6 +120,9 @@ func isAdHoc(replica string) bool { return strings.HasPrefix(replica, "x") }
 // alone plans one instance and nothing else.
 func (p *planning) alone(ctx context.Context, s *spec.Spec) error {
 	p.specs = []*spec.Spec{s}
+	if err := p.approved(); err != nil {
+		return err
+	}
 	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
 	if err != nil {
 		return err

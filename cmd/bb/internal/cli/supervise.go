@@ -12,13 +12,14 @@ import (
 )
 
 type superviseCmd struct {
-	List    superviseListCmd    `cmd:"" default:"withargs" help:"What agents ask for and waits."`
-	Show    superviseShowCmd    `cmd:"" help:"One proposal, whole."`
-	Approve superviseApproveCmd `cmd:"" help:"Allow what a proposal asks for, for a while."`
-	Modify  superviseModifyCmd  `cmd:"" help:"Allow something else than what a proposal asks for, written in your editor."`
-	Reject  superviseRejectCmd  `cmd:"" help:"Refuse it."`
-	Revoke  superviseRevokeCmd  `cmd:"" help:"Take back what was approved."`
-	Promote supervisePromoteCmd `cmd:"" help:"Print what was approved as lines for the manifest."`
+	List     superviseListCmd     `cmd:"" default:"withargs" help:"What agents ask for and waits."`
+	Show     superviseShowCmd     `cmd:"" help:"One proposal, whole."`
+	Approve  superviseApproveCmd  `cmd:"" help:"Allow what a proposal asks for, for a while."`
+	Modify   superviseModifyCmd   `cmd:"" help:"Allow something else than what a proposal asks for, written in your editor."`
+	Reject   superviseRejectCmd   `cmd:"" help:"Refuse it."`
+	Approved superviseApprovedCmd `cmd:"" help:"What is approved, by whom, and until when."`
+	Revoke   superviseRevokeCmd   `cmd:"" help:"Take back what was approved."`
+	Promote  supervisePromoteCmd  `cmd:"" help:"Print what was approved as lines for the manifest."`
 }
 
 type superviseListCmd struct {

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/approval"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/engine/state"
 )
 
 type superviseApproveCmd struct {
@@ -55,144 +56,148 @@ func (c *superviseApproveCmd) Run(ctx context.Context, a *app) error {
 	return a.approve(ctx, x, c)
 }
 
-// approve puts in force what was shown. Two at once take turns: the second sees
-// what the first did, or that nothing waits any more.
+// approve puts in force what was shown, and nothing else. Two at once take turns:
+// the second sees what the first did, or that nothing waits any more. An apply
+// waits too: between the look and the change nothing moves.
 func (a *app) approve(ctx context.Context, x asked, c *superviseApproveCmd) error {
-	return a.inTurn(ctx, c.LockTimeout, func() error {
-		p, err := a.supervising(ctx, []string{x.id.Agent})
-		if err != nil {
-			return err
-		}
-		again, err := p.one(ctx, x.Proposal.ID)
-		if err != nil {
-			return err
-		}
-		if again.Digest != x.Digest {
-			return diag.Errorf("%s is not what was shown: it, or the policy, moved", x.Proposal.ID).WithHint("bb supervise show %s", c.ID)
-		}
-		if err := p.only(ctx, x.id); err != nil {
-			return err
-		}
-		if len(p.plan.Nodes) > 0 {
-			return diag.Errorf("%s is not as its manifest says: what would be approved is not what was shown", x.Bottle).WithHint("bb apply %s first", x.id.Agent)
-		}
-		r := approval.Record{
-			Time: time.Now().UTC(), Who: who(), Event: approval.Approving, Instance: x.id.Name(),
-			Proposal: &again.Proposal, Digest: x.Digest, Before: ofHost(x.spec.Live.Routes, x.Proposal.Route), Why: c.Why,
-		}
-		return a.recorded(p, x.id, r, func(r *approval.Record) error { return a.carryOut(ctx, p, x, c, r) })
+	return a.inTurn(ctx, c.LockTimeout, func(st *state.State) error {
+		return a.inScope(ctx, st, x.id.Scope, c.LockTimeout, func() error { return a.approveNow(ctx, x, c) })
 	})
+}
+
+func (a *app) approveNow(ctx context.Context, x asked, c *superviseApproveCmd) error {
+	p, err := a.supervising(ctx, []string{x.id.Agent})
+	if err != nil {
+		return err
+	}
+	again, err := p.one(ctx, x.Proposal.ID)
+	if err != nil {
+		return err
+	}
+	if again.Digest != x.Digest {
+		return diag.Errorf("%s is not what was shown: it, or the policy, moved", x.Proposal.ID).WithHint("bb supervise show %s", c.ID)
+	}
+	// What is in force has to be what the manifests say: it is what was shown, and
+	// no more of them comes in force with this.
+	now, err := p.enforced(ctx, x.id)
+	if err != nil {
+		return err
+	}
+	if len(now) != 1 || !again.spec.InForce(now[0].doc) {
+		return diag.Errorf("%s is not as its manifest says: what would be approved is not what was shown", x.Bottle).WithHint("bb apply %s first", x.id.Agent)
+	}
+	y := &accepted{app: a, p: p, x: x, c: c, now: now[0], want: again.spec}
+	r := approval.Record{
+		Time: time.Now().UTC(), Who: who(), Event: approval.Approving, Instance: x.id.Name(),
+		Proposal: &again.Proposal, Digest: x.Digest, Why: c.Why,
+	}
+	if x.Proposal.Kind != egress.ProposeCapability {
+		if r.Keep = c.Keep; !c.Keep {
+			r.Until = r.Time.Add(c.For).Truncate(time.Second)
+		}
+	}
+	r.Before = ofHost(again.spec.Live.Routes, x.Proposal)
+	if again.Proposal.Kind == egress.ProposeCapability {
+		r.Image = &approval.Images{Before: imageText(again.spec.Image)}
+	}
+	return recorded(approvals(p.state), x.id, r, approval.Approved, func(r *approval.Record) error { return y.carryOut(ctx, r) })
 }
 
 // recorded has the intention on the record before anything changes, and the
 // outcome after it.
-func (a *app) recorded(p *planning, id spec.ID, r approval.Record, do func(*approval.Record) error) error {
-	store := approvals(p.state)
+func recorded(store approval.Store, id spec.ID, r approval.Record, done string, do func(*approval.Record) error) error {
 	if err := store.Append(id, r); err != nil {
 		return err
 	}
 	err := do(&r)
-	r.Time, r.Event = time.Now().UTC(), approval.Approved
+	r.Time, r.Event = time.Now().UTC(), done
 	if err != nil {
 		r.Event, r.Why = approval.Failed, err.Error()
 	}
 	return errors.Join(err, store.Append(id, r))
 }
 
+// accepted is one yes that is carried out.
+type accepted struct {
+	app  *app
+	p    *planning
+	x    asked
+	c    *superviseApproveCmd
+	now  inForce
+	want *spec.Spec
+}
+
 // carryOut puts it in force, notes that in the record, and tells the agent.
-func (a *app) carryOut(ctx context.Context, p *planning, x asked, c *superviseApproveCmd, r *approval.Record) (err error) {
-	answer := egress.Answer{ID: x.Proposal.ID, Verdict: egress.Approved, Reason: c.Why}
+func (y *accepted) carryOut(ctx context.Context, r *approval.Record) (err error) {
+	answer := egress.Answer{ID: y.x.Proposal.ID, Verdict: egress.Approved, Reason: y.c.Why}
 	switch {
-	case x.Proposal.Route != nil:
-		if answer.Route, err = a.allow(ctx, p, x, c); err == nil {
-			r.After = []egress.Route{*answer.Route}
-		}
-	case x.Proposal.Held != nil:
-		_, err = a.allow(ctx, p, x, c)
+	case y.x.Proposal.Route != nil, y.x.Proposal.Held != nil:
+		answer.Route, err = y.allow(ctx, r)
 	default:
-		err = a.keepDockerfile(p, x)
+		err = y.app.keepDockerfile(y.p, y.x.Proposal, r.Image)
 	}
 	if err != nil {
 		return err
 	}
-	if err := tell(ctx, p.drivers[x.spec.Backend], x.id, answer); err != nil {
-		a.warn(flatten(err)) // it is in force all the same
+	if err := tell(ctx, y.p.drivers[y.now.backend], y.x.id, answer); err != nil {
+		y.app.warn(flatten(err)) // it is in force all the same
 	}
-	fmt.Fprintf(a.stdout, "Approved.\n")
+	fmt.Fprintf(y.app.stdout, "Approved.\n")
 	return nil
 }
 
-// ofHost are the routes that cover the host of another.
-func ofHost(routes []egress.Route, r *egress.Route) (out []egress.Route) {
-	if r == nil {
-		return nil
-	}
-	for _, x := range routes {
-		if egress.Names([]egress.Route{x}, r.Host, time.Now()) {
-			out = append(out, x)
-		}
-	}
-	return out
-}
-
 // allow puts a route or values in force, or leaves everything as it was. It
-// returns the route, as it is in force.
-func (a *app) allow(ctx context.Context, p *planning, x asked, c *superviseApproveCmd) (*egress.Route, error) {
-	lasts := c.For
-	if c.Keep {
+// returns the route as it was approved, or nil.
+func (y *accepted) allow(ctx context.Context, r *approval.Record) (*egress.Route, error) {
+	lasts := y.c.For
+	if y.c.Keep {
 		lasts = 0
 	}
-	store := approvals(p.state)
-	before, err := store.Read(x.id)
+	store := approvals(y.p.state)
+	before, err := store.Read(y.x.id)
 	if err != nil {
 		return nil, err
 	}
 	var after approval.Overlay
-	word := approval.Word{Proposal: x.Proposal.ID, By: who(), At: time.Now().UTC(), Why: c.Why}
-	if h := x.Proposal.Held; h != nil {
+	word := approval.Word{Proposal: y.x.Proposal.ID, By: who(), At: r.Time, Why: y.c.Why}
+	if h := y.x.Proposal.Held; h != nil {
 		after = before.ApproveHeld(*h, word, lasts)
 	} else {
-		after = before.Approve(*x.Proposal.Route, word, lasts)
+		live := y.want.Live
+		auth := approval.Login(egress.Declared(live.Routes), live.Tokens, *y.x.Proposal.Route)
+		after = before.Approve(*y.x.Proposal.Route, auth, word, lasts)
 	}
-	if err := store.Write(x.id, after); err != nil {
+	amendment, err := y.now.amend(after, y.want)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.enforce(ctx, x.id, c.LockTimeout); err != nil {
-		return nil, errors.Join(err, store.Write(x.id, before))
+	if err := store.Write(y.x.id, after); err != nil {
+		return nil, err
 	}
-	if x.Proposal.Route == nil {
+	if err := y.p.configure(ctx, y.now, amendment); err != nil {
+		return nil, errors.Join(err, store.Write(y.x.id, before), y.p.restore(ctx, y.now))
+	}
+	_, gone := after.Revoke(word.Proposal)
+	r.After, r.Values = ofHost(amendment.Routes, y.x.Proposal), gone.Values
+	if y.x.Proposal.Route == nil {
 		return nil, nil
 	}
-	route := after.Routes[len(after.Routes)-1].Route
+	route := gone.Routes[0].Route
 	return &route, nil
 }
 
-// enforce plans an agent again, with what is approved now, and applies that.
-func (a *app) enforce(ctx context.Context, id spec.ID, wait time.Duration) error {
-	p, err := a.supervising(ctx, []string{id.Agent})
-	if err != nil {
-		return err
+// ofHost are the routes that cover the host that a proposal is about.
+func ofHost(routes []egress.Route, p egress.Proposal) []egress.Route {
+	host := ""
+	switch {
+	case p.Route != nil:
+		host = p.Route.Host
+	case p.Held != nil:
+		host = p.Held.Host
 	}
-	o := executeOptions{operation: "supervise", wait: wait, quiet: true}
-	if s := p.specFor(id); s != nil && isAdHoc(id.Replica) {
-		o.replan = func(ctx context.Context) error { return p.only(ctx, id) }
-	}
-	return p.execute(ctx, o)
-}
-
-// keepDockerfile writes what an agent wrote where a person can read it. bb never
-// builds it by itself.
-func (a *app) keepDockerfile(p *planning, x asked) error {
-	dir := filepath.Join(p.state.Dir, "approvals", "Dockerfile-"+x.Proposal.ID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	path := filepath.Join(dir, "Dockerfile")
-	if err := os.WriteFile(path, []byte(x.Proposal.Dockerfile), 0o600); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.stdout, "Written, not built. Read it, then put into the bottle's manifest:\nagent_provider: {dockerfile: %s}\n", path)
-	return nil
+	return slices.DeleteFunc(slices.Clone(routes), func(x egress.Route) bool {
+		return !egress.Names([]egress.Route{x}, host, time.Now())
+	})
 }
 
 // who is the person at this terminal, as the system knows them.

@@ -23,6 +23,7 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/plan/plantest"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 func schemas(t *testing.T) *jsonschema.Compiler {
@@ -76,6 +77,10 @@ func randomPairs(n uint64) []pair {
 func TestPlanSchema(t *testing.T) {
 	s := compile(t, "plan.json")
 	for _, p := range append(pairs(), randomPairs(100)...) {
+		p.plan.Approved = []plan.Approved{
+			{ID: spec.ID{Agent: "dev"}, Bottle: "dev", Kind: "route", Text: "t", Proposal: "p", By: "ann", At: time.Unix(0, 0)},
+			{Bottle: "dev_2", Kind: "value", Text: "t", Proposal: "p", By: "ann", Why: "w", At: time.Unix(0, 0), Until: time.Unix(1, 0), LeftOut: "l"},
+		}
 		raw, err := json.Marshal(p.plan.JSON(diag.List{{Severity: diag.Error, File: "a.md", Line: 1, Col: 2, Path: "x", Message: "m", Hint: "h"}}))
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +92,7 @@ func TestPlanSchema(t *testing.T) {
 	const change = `{"id": "dev", "backend": "docker", "actions": ["update"], "reasons": ["stopped"], "diff": [%s]%s}`
 	good := func(field, more string) string {
 		return `{"format_version": "1", "drift": [], "changes": [` + fmt.Sprintf(change, field, more) +
-			`], "summary": {"create":0,"update":0,"replace":0,"remove":0,"blocked":0,"kept":0,"unchanged":0}, "diagnostics": []}`
+			`], "approved": [{"id": "dev_x1", "kind": "route", "text": "t", "proposal": "p", "by": "", "at": "2026-01-02T03:04:05Z"}], "summary": {"create":0,"update":0,"replace":0,"remove":0,"blocked":0,"kept":0,"unchanged":0}, "diagnostics": []}`
 	}
 	if err := validate(s, []byte(good("", ""))); err != nil {
 		t.Fatal(err)
@@ -103,7 +108,10 @@ func TestPlanSchema(t *testing.T) {
 		"two actions":            strings.Replace(good("", ""), `["update"]`, `["update", "start"]`, 1),
 		"a creation and removal": strings.Replace(good("", ""), `["update"]`, `["create", "remove"]`, 1),
 		"another version":        strings.Replace(good("", ""), `"1"`, `"2"`, 1),
-		"no summary":             `{"format_version": "1", "drift": [], "changes": [], "diagnostics": []}`,
+		"no summary":             `{"format_version": "1", "drift": [], "changes": [], "approved": [], "diagnostics": []}`,
+		"no approvals":           strings.Replace(good("", ""), `"approved"`, `"unapproved"`, 1),
+		"approved by nobody":     strings.Replace(good("", ""), `"by": "", `, "", 1),
+		"approved as what":       strings.Replace(good("", ""), `"kind": "route"`, `"kind": "image"`, 1),
 	} {
 		if validate(s, []byte(bad)) == nil {
 			t.Errorf("%s is allowed", name)

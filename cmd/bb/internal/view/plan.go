@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -298,7 +299,9 @@ func (st Style) desire(b *strings.Builder, s *spec.Spec) {
 		row("login", fmt.Sprintf("%s of this machine, until %s", st.Path(l.From), l.Expires.Local().Format("2006-01-02 15:04")))
 	}
 	for _, r := range s.Live.Routes {
-		row("egress", Route(r, s.Live.Tokens))
+		if !r.Expired(time.Now()) {
+			row("egress", Route(r, s.Live.Tokens))
+		}
 	}
 	if len(s.Live.Routes) == 0 {
 		row("egress", "nothing is allowed")

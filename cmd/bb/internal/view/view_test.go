@@ -159,3 +159,19 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// A day later a time of day alone would look like today's.
+func TestWhen(t *testing.T) {
+	now := time.Date(2026, 3, 4, 23, 50, 0, 0, time.Local)
+	for d, want := range map[time.Duration]string{
+		0: "23:50", -23 * time.Hour: "00:50", -24 * time.Hour: "2026-03-03 23:50", 20 * time.Minute: "2026-03-05 00:10", 365 * 24 * time.Hour: "2027-03-04 23:50",
+	} {
+		if got := When(now.Add(d).UTC(), now); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+	x := plan.Approved{ID: spec.ID{Agent: "dev", Replica: "2"}, Text: "a.example.com:443", By: "ann", At: now, Until: now.Add(time.Hour)}
+	if got, want := (Style{}).Approved(x, now), "dev_2          a.example.com:443  (approved 23:50, expires 2026-03-05 00:50, by ann)"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
