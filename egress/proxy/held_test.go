@@ -152,10 +152,10 @@ func TestHeldAreFew(t *testing.T) {
 	w.policy(a)
 	c := w.client(true)
 	var all sync.WaitGroup
-	for range maxHeld {
+	for range egress.MaxHeld {
 		all.Go(func() { do(t, c, "POST", "https://a.example/", strings.NewReader(lookalike)) })
 	}
-	for range maxHeld {
+	for range egress.MaxHeld {
 		<-waiting
 	}
 	if res, said := do(t, c, "POST", "https://a.example/", strings.NewReader(lookalike)); res.StatusCode != 503 || !strings.Contains(said, "wait for a person") {
