@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,27 +12,6 @@ import (
 	"github.com/bot-bottle/bb/engine/approval"
 	"github.com/bot-bottle/bb/engine/diag"
 )
-
-type superviseRejectCmd struct {
-	ID     string `arg:"" help:"The beginning of its id."`
-	Reason string `help:"For the agent, and for the record." placeholder:"TEXT"`
-}
-
-// Run tells the agent no.
-func (c *superviseRejectCmd) Run(ctx context.Context, a *app) error {
-	p, x, err := a.oneAsked(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	no := egress.Answer{ID: x.Proposal.ID, Verdict: egress.Rejected, Reason: c.Reason}
-	if err := tell(ctx, p.drivers[x.spec.Backend], x.id, no); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.stdout, "Rejected.")
-	return approvals(p.state).Append(x.id, approval.Record{
-		Time: time.Now().UTC(), Who: who(), Event: approval.Rejected, Instance: x.id.Name(), Proposal: &x.Proposal, Digest: x.Digest, Why: c.Reason,
-	})
-}
 
 type superviseRevokeCmd struct {
 	Bottle      string        `arg:"" help:"The bottle, as bb ps names it."`
@@ -54,6 +34,9 @@ func (c *superviseRevokeCmd) revoke(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.ID, err = approvedID(before, c.ID); err != nil {
+		return err
+	}
 	after, n := before.Revoke(c.ID)
 	if n == 0 {
 		return diag.Errorf("nothing of %s is approved by that name", o.ID).WithHint("bb supervise promote %s lists what is", o.ID)
@@ -72,6 +55,23 @@ func (c *superviseRevokeCmd) revoke(ctx context.Context, a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "Taken back: %d.\n", n)
 	return nil
+}
+
+// approvedID is the proposal that an id begins, of those that were approved; "" is
+// all of them.
+func approvedID(o approval.Overlay, id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
+	var ids []string
+	for _, e := range o.Routes {
+		ids = append(ids, e.Proposal)
+	}
+	for _, v := range o.Values {
+		ids = append(ids, v.Proposal)
+	}
+	slices.Sort(ids)
+	return oneID(id, slices.Compact(ids), "is approved", "bb supervise promote lists what is")
 }
 
 type supervisePromoteCmd struct {
