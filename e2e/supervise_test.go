@@ -94,7 +94,14 @@ func TestAgentAsks(t *testing.T) {
 		t.Errorf("the agent hears %s", got)
 	}
 
+	// A no stands: who asks the same again is answered at once, and nobody is asked.
+	if got := b.tool("egress-block", ask); !strings.Contains(got, "rejected: use other.test") || !strings.Contains(got, "nobody is asked") {
+		t.Errorf("asked again: %s", got)
+	}
+	h.must("supervise").says(t, "Nothing waits.")
+
 	// Kept, then taken back; a manifest that moved meanwhile is applied first.
+	ask["methods"] = []string{"GET", "HEAD"}
 	go func() { asked <- b.tool("egress-block", ask) }()
 	eventually(t, "it is listed once more", func() bool {
 		listed = nil
@@ -128,14 +135,7 @@ func TestAgentAsks(t *testing.T) {
 	}
 	h.must("audit", agent, "--json").says(t, `"event":"revoked"`)
 
-	// A flood is bounded, and told so.
-	flood := b.shell(`for n in $(seq 40); do curl -sS --max-time 60 -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"egress-block\",\"arguments\":{\"host\":\"h$n.test\",\"reason\":\"r\"}}}" http://supervise:9100/mcp & done; wait`)
-	if !strings.Contains(flood.all(), "wait for a person already") && !strings.Contains(flood.all(), "too many ask at once") {
-		t.Errorf("nobody is told of a flood: %s", flood)
-	}
-	if r := h.must("supervise"); strings.Count(r.stdout, "\n") > 32 {
-		t.Errorf("%d wait", strings.Count(r.stdout, "\n"))
-	}
+	t.Run("flood", func(t *testing.T) { floods(t, h, bottle{t, h, agent}) })
 
 	// A bottle of one session asks as well, and goes on after it was stopped.
 	session := h.onTerminal("start", "--keep", "-y", agent)
@@ -163,4 +163,36 @@ func TestAgentAsks(t *testing.T) {
 	}
 	h.must("supervise", "revoke", id)
 	h.must("destroy", "-y", "--force", id)
+}
+
+// floods asks for more than has room: at once, of which 32 wait, and once more when
+// these do. All that are refused are told so, and nothing else.
+func floods(t *testing.T, h *home, b bottle) {
+	const room = 32
+	r := b.shell(`for n in $(seq 40); do
+	curl -sS --max-time 60 -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -o /tmp/flood-$n -d "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"egress-block\",\"arguments\":{\"host\":\"h$n.test\",\"reason\":\"r\"}}}" http://supervise:9100/mcp &
+done; wait; for n in $(seq 40); do cat /tmp/flood-$n; echo; done`)
+	waits, refused := 0, 0
+	for line := range strings.Lines(r.stdout) {
+		switch line = strings.TrimSpace(line); {
+		case strings.Contains(line, `"text":"pending: nobody has answered yet.`):
+			waits++
+		case line == `{"error":"egress: too many ask at once: try again"}`:
+			refused++
+		case line != "":
+			t.Errorf("a flood is told %q", line)
+		}
+	}
+	if waits != room || refused != 40-room {
+		t.Errorf("%d wait, %d are refused: %s", waits, refused, r.stderr)
+	}
+	got := b.tool("egress-block", map[string]any{"host": "one-more.test", "reason": "r"})
+	if !strings.Contains(got, `"text":"32 proposals wait for a person already: wait for an answer, do not propose more"`) || !strings.Contains(got, `"isError":true`) {
+		t.Errorf("one more is told %s", got)
+	}
+	if n := strings.Count(h.must("supervise").stdout, "\n"); n != room {
+		t.Errorf("%d wait", n)
+	}
+	h.must("supervise", "reject", "--all", b.agent, "--reason", "not so many").says(t, "Rejected: 32.")
+	h.must("supervise").says(t, "Nothing waits.")
 }

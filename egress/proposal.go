@@ -12,7 +12,11 @@ const (
 
 // Bounds of proposals. What exceeds them is refused, and the agent is told so.
 const (
-	MaxProposals    = 32       // that wait, of one instance
+	MaxProposals    = 32 // of an agent's own that wait, of one instance
+	MaxHeld         = 8  // requests that wait: each keeps its body in memory
+	MaxPushes       = 8  // refused pushes that are told of
+	MaxWaiting      = MaxProposals + MaxHeld + MaxPushes
+	MaxHeldValues   = 64       // in one request
 	MaxProposalText = 16 << 10 // of a Dockerfile, in bytes
 	MaxReason       = 2000     // in bytes
 	ProposalWait    = 30 * time.Second
@@ -52,11 +56,13 @@ type HeldValue struct {
 	Digests []string `json:"digests"`
 }
 
-// PushNotice is a push that the git gate refused.
+// PushNotice is a push that the git gate refused, one notice for each.
 type PushNotice struct {
 	Remote string `json:"remote"`
 	Ref    string `json:"ref"`
 	Reason string `json:"reason"`
+	// More refs of the same push were refused.
+	More int `json:"more,omitempty"`
 }
 
 // ApprovedValue is a value that may go to one host in spite of a detector. The
@@ -103,4 +109,6 @@ type SuperviseEvent struct {
 	Why  string `json:"why,omitempty"`
 	// Refused tells the host that its answer came too late, or names nothing.
 	Refused string `json:"refused,omitempty"`
+	// Ended says why the sidecar ends the conversation.
+	Ended string `json:"ended,omitempty"`
 }

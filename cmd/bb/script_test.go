@@ -85,17 +85,20 @@ func runScripts(t *testing.T, dir, backend string) {
 			"mkroot":     mkroot,
 			"schema":     schema,
 			"terminal":   terminal,
+			"waits":      waits,
 		},
 	})
 }
 
-// asks has the sidecars of a fake world ask for what the lines of a file say, as
-// JSON: asks WORLD FILE. Nothing of the file stays when it is called again.
+// asks has the sidecars of a fake world, or one agent's, ask for what the lines of a
+// file say, as JSON: asks WORLD FILE [AGENT]. Nothing of the file stays when it is
+// called again.
 func asks(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: asks WORLD FILE")
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: asks WORLD FILE [AGENT]")
 	}
-	socket := filepath.Join(ts.MkAbs("."), "desk-"+args[1])
+	agent := append(args, "")[2]
+	socket := filepath.Join(ts.MkAbs("."), "desk-"+filepath.Base(args[1]))
 	_ = os.Remove(socket)
 	desk, err := supervisetest.Open(socket)
 	ts.Check(err)
@@ -110,7 +113,7 @@ func asks(ts *testscript.TestScript, neg bool, args []string) {
 	var world map[string]any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &world))
 	for name, c := range world["containers"].(map[string]any) {
-		if strings.HasSuffix(name, "_s") {
+		if strings.HasSuffix(name, "_s") && (agent == "" || strings.HasPrefix(name, "bb-"+agent+"-")) {
 			c.(map[string]any)["control"] = socket
 		}
 	}
@@ -142,6 +145,25 @@ func dockerfile(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s has mode %v", path, info.Mode())
 		}
 	}
+}
+
+// waits puts the id of what waits into $ID, and a short form into $SHORT; there must
+// be as many as it says: waits [N]. Of several it is the last.
+func waits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: waits [N]")
+	}
+	n, err := strconv.Atoi(append(args, "1")[0])
+	ts.Check(err)
+	ts.Check(ts.Exec("bb", "supervise", "--json"))
+	var all []struct{ Proposal egress.Proposal }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &all))
+	if len(all) != n {
+		ts.Fatalf("%d wait, want %d", len(all), n)
+	}
+	id := all[n-1].Proposal.ID
+	ts.Setenv("ID", id)
+	ts.Setenv("SHORT", id[:4])
 }
 
 // exits runs a command and asserts its exact exit code: exits CODE CMD...

@@ -92,7 +92,8 @@ func (p *push) record(v verdict) {
 		updates, why = []egress.RefUpdate{{}}, map[string]string{"": v.reason}
 	}
 	secret := v.kind != Accepted && p.secretNames(refs, why, v)
-	for _, u := range updates {
+	told := v.kind != Refused || p.g.o.Refused == nil
+	for i, u := range updates {
 		e := Entry{
 			Time: time.Now(), Remote: p.s.remote.Name, Ref: cleanText(p.mask(u.Ref), 500), Old: u.Old, New: u.New, Verdict: v.kind,
 			Reason:  cleanText(p.mask(why[u.Ref]), 500),
@@ -105,6 +106,11 @@ func (p *push) record(v verdict) {
 			e.Ref, e.Reason, e.Path = hidden, hidden, ""
 		}
 		p.g.o.Log(e)
+		// Of several, the first that has a reason of its own says most.
+		if !told && (v.each[u.Ref] != "" || i == len(updates)-1) {
+			told = true
+			p.g.o.Refused(e, len(updates)-1)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	Self string
 	// Log gets one entry for each ref of a push.
 	Log func(Entry)
+	// Refused gets one entry for each push that was refused, and how many further
+	// refs it had; nil where nobody is told.
+	Refused func(e Entry, more int)
 	// Note gets one clean line an event.
 	Note func(format string, args ...any)
 	// Upstream reaches the upstreams; nil means an upstream.Access without an

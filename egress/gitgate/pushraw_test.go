@@ -123,6 +123,35 @@ func TestRawPushes(t *testing.T) {
 	}
 }
 
+// A push of many refs that is refused is told of once, by the ref that says why.
+func TestRefusedIsToldOnce(t *testing.T) {
+	b := newBench(t, egress.Push{})
+	var told []string
+	b.gate.o.Refused = func(e Entry, more int) { told = append(told, fmt.Sprintf("%s %s +%d", e.Ref, e.Reason, more)) }
+	b.git("checkout", "-q", "-b", "work")
+	b.write("a", "some text\n")
+	id := b.commit("second")
+	body := pkt(none + " " + id + " refs/heads/fine-0" + caps)
+	for n := range 39 {
+		name := fmt.Sprintf("refs/heads/fine-%d", n+1)
+		if n == 20 {
+			name = "refs/tags/v1"
+		}
+		body += pkt(none + " " + id + " " + name)
+	}
+	_, _ = b.post(body + "0000" + b.pack("work\n^main\n", "--revs"))
+	if len(told) != 1 || !strings.HasPrefix(told[0], "refs/tags/v1 ") || !strings.HasSuffix(told[0], " +39") {
+		t.Errorf("told %q", told)
+	}
+	if n := len(b.logged()); n != 40 {
+		t.Errorf("%d entries are logged", n)
+	}
+	_, _ = b.post(pkt(none+" "+id+" refs/heads/fine"+caps) + "0000" + b.pack("work\n^main\n", "--revs"))
+	if len(told) != 1 {
+		t.Errorf("of one that passed: %q", told)
+	}
+}
+
 // TestUnreachableObjects: what lies about in the mirror is as new as what comes.
 func TestUnreachableObjects(t *testing.T) {
 	b := newBench(t, egress.Push{})

@@ -15,7 +15,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/bot-bottle/bb/egress"
-	"github.com/bot-bottle/bb/egress/proxy"
 )
 
 func config(routes ...egress.Route) Config {
@@ -122,7 +121,7 @@ func TestInternalRanges(t *testing.T) {
 			if !p.Overlaps(left) || left.Bits() < p.Bits() {
 				t.Errorf("%s became %s", text, out)
 			}
-			for _, never := range proxy.NeverRanges() {
+			for _, never := range egress.NeverRanges() {
 				if never.Overlaps(left) {
 					t.Errorf("%s leaves %s, which reaches %s", text, out, never)
 				}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bb/egress"
-	"github.com/bot-bottle/bb/egress/proxy"
 )
 
 // domains are the hosts that pipelock lets out, and those of them that it does
@@ -68,7 +67,7 @@ func internalRanges(routes []egress.Route) []string {
 			if err != nil {
 				continue // CheckRoutes has refused it
 			}
-			for _, p := range without(prefix.Masked(), proxy.NeverRanges()) {
+			for _, p := range without(prefix.Masked(), egress.NeverRanges()) {
 				set[p.String()] = true
 			}
 		}

@@ -14,9 +14,6 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-// maxHeld requests wait for a person at once: each keeps its body in memory.
-const maxHeld = 8
-
 // Ask asks a person about a request that waits, as long as ctx and
 // egress.HoldLimit last.
 type Ask func(ctx context.Context, h egress.HeldValue) (egress.Answer, error)
@@ -38,6 +35,9 @@ func (x *exchange) settle(f *finding) *denial {
 		return x.judge(f)
 	}
 	digests := x.p.digests(f.values)
+	if len(digests) > egress.MaxHeldValues {
+		return x.unanswered(f, "it holds too many of them to ask a person about")
+	}
 	if x.live.policy.approves(digests, x.target, x.p.o.Now()) {
 		x.approved(f)
 		return nil

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -138,6 +139,28 @@ func TestHeldRuleMoves(t *testing.T) {
 	}
 }
 
+// TestHeldValuesAreFew: what holds more values than a person could be told of is
+// blocked, and nobody is asked.
+func TestHeldValuesAreFew(t *testing.T) {
+	someone := &person{answer: func(egress.HeldValue) (egress.Answer, error) { return egress.Answer{Verdict: egress.Rejected}, nil }}
+	a := route("a.example", 443)
+	a.DLP = &egress.DLP{OnMatch: egress.OnMatchSupervise}
+	w := newWorldWith(t, Options{Inspector: newSmall, Ask: someone.ask})
+	w.policy(a)
+	c := w.client(true)
+	var text strings.Builder
+	for n := range egress.MaxHeldValues {
+		fmt.Fprintf(&text, "fake_%016d ", n)
+	}
+	do(t, c, "POST", "https://a.example/", strings.NewReader(text.String()))
+	someone.was(t, 1)
+	text.WriteString("fake_" + strings.Repeat("z", 16))
+	if res, said := do(t, c, "POST", "https://a.example/", strings.NewReader(text.String())); res.StatusCode != 403 || !strings.Contains(said, "too many of them to ask a person about") {
+		t.Errorf("%s %s", res.Status, said)
+	}
+	someone.was(t, 1)
+}
+
 // TestHeldAreFew: those that wait keep their bodies, and are bounded.
 func TestHeldAreFew(t *testing.T) {
 	waiting, end := make(chan struct{}, 100), make(chan struct{})
@@ -152,10 +175,10 @@ func TestHeldAreFew(t *testing.T) {
 	w.policy(a)
 	c := w.client(true)
 	var all sync.WaitGroup
-	for range maxHeld {
+	for range egress.MaxHeld {
 		all.Go(func() { do(t, c, "POST", "https://a.example/", strings.NewReader(lookalike)) })
 	}
-	for range maxHeld {
+	for range egress.MaxHeld {
 		<-waiting
 	}
 	if res, said := do(t, c, "POST", "https://a.example/", strings.NewReader(lookalike)); res.StatusCode != 503 || !strings.Contains(said, "wait for a person") {

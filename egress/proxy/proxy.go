@@ -73,7 +73,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		o:        o,
-		held:     make(chan struct{}, maxHeld),
+		held:     make(chan struct{}, egress.MaxHeld),
 		valueKey: key,
 		feed:     newFeed(),
 		conns:    make(chan struct{}, o.MaxConns),

@@ -23,7 +23,6 @@ const (
 
 const (
 	maxControls    = 8
-	maxSupervisors = 4
 	controlTimeout = 30 * time.Second
 )
 

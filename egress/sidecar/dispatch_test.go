@@ -152,7 +152,7 @@ func TestDNSThroughTheDoor(t *testing.T) {
 func TestBadPrefacesAreHungUp(t *testing.T) {
 	r := start(t, nil)
 	for _, preface := range []string{
-		"\n", "bb1\n", "bb1 \n", "bb1 tls\n", "bb1 control\n", "bb1 apply\n", "bb1 PROXY\n", "bb1 proxy\r\n", "bb1 proxy \n",
+		"\n", "bb1\n", "bb1 \n", "bb1 tls\n", "bb1 control\n", "bb1 apply\n", "bb1 supervise\n", "bb1 get\n", "bb1 log\n", "bb1 agent\n", "bb1 PROXY\n", "bb1 proxy\r\n", "bb1 proxy \n",
 		"bb2 proxy\n", " bb1 proxy\n", "GET / HTTP/1.1\r\n\r\n", "bb1 proxy\x00\n", "bb1 " + strings.Repeat("x", 200),
 	} {
 		t.Run(preface, func(t *testing.T) {

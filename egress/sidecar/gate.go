@@ -28,8 +28,9 @@ func openLogs(opts Options) map[string]*store {
 	}
 }
 
-// openGate starts a git gate without remotes.
-func openGate(opts Options, agent *hostAgent, log func(entry any)) (Gate, error) {
+// openGate starts a git gate without remotes; refused is told of each push that it
+// refuses.
+func openGate(opts Options, agent *hostAgent, log func(entry any), refused func(e gitgate.Entry, more int)) (Gate, error) {
 	// Found when the process began: one that is not dumpable cannot ask.
 	self, err := os.Executable()
 	if err != nil {
@@ -44,6 +45,7 @@ func openGate(opts Options, agent *hostAgent, log func(entry any)) (Gate, error)
 	gate, err := opts.newGate(gitgate.Options{
 		Dir: opts.GitDir, RunDir: run, Self: self, Note: opts.note,
 		Log:      func(e gitgate.Entry) { log(e) },
+		Refused:  refused,
 		Upstream: &upstream.Access{RunDir: run, Self: self, HostAgent: agent.HostAgent},
 	})
 	if err != nil {

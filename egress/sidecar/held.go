@@ -29,15 +29,14 @@ const pushTold = time.Hour
 
 // tellPush has a person know of a push that the gate refused. There is nothing to
 // approve: what the gate may take is the manifest's to say.
-func (s *state) tellPush(entry any) {
-	e, ok := entry.(gitgate.Entry)
-	if !ok || e.Verdict != gitgate.Refused || !s.supervised() {
+func (s *state) tellPush(e gitgate.Entry, more int) {
+	if !s.supervised() {
 		return
 	}
 	clip := func(text string) string { return text[:min(len(text), egress.MaxReason)] }
 	_, err := s.queue.Add(egress.Proposal{
 		Kind: egress.ProposePush, Expires: time.Now().Add(pushTold),
-		Push: &egress.PushNotice{Remote: clip(e.Remote), Ref: clip(e.Ref), Reason: clip(e.Reason)},
+		Push: &egress.PushNotice{Remote: clip(e.Remote), Ref: clip(e.Ref), Reason: clip(e.Reason), More: more},
 	})
 	if err != nil {
 		s.opts.note("a refused push was not told of: %v", err)

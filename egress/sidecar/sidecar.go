@@ -129,10 +129,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer control.Close()
 	// After that: it clears away what a sidecar left that does not live any more.
-	if state.gate, err = openGate(opts, &state.agent, func(entry any) {
-		pushes.add(entry)
-		state.tellPush(entry)
-	}); err != nil {
+	if state.gate, err = openGate(opts, &state.agent, pushes.add, state.tellPush); err != nil {
 		return err
 	}
 	defer state.gate.Close()
@@ -150,7 +147,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 
 	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays + maxSupervisors, handle: newController(state, logs).serve}
+	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays + supervise.MaxWatchers, handle: newController(state, logs).serve}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

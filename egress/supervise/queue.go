@@ -21,22 +21,41 @@ import (
 
 // Bounds beside those of package egress.
 const (
-	// maxWatchers may listen at once.
-	maxWatchers = 4 // the oldest makes room for another: it may be dead
-	// maxBehind events may wait for one that reads slowly; then it is cut off,
-	// and learns all there is when it comes again.
-	maxBehind = 4 * egress.MaxProposals
-	// maxAnswers are kept for agents that ask again, for answerTime.
-	maxAnswers = 2 * egress.MaxProposals
+	// maxAnswers are kept for agents that ask again, for answerTime: so long the
+	// same question has the same answer, and no person is asked twice (attack G6).
+	maxAnswers = 2 * egress.MaxWaiting
 	answerTime = 10 * time.Minute
+	// leftTime is how long a request may be away that waits, and come again.
+	leftTime = 10 * time.Second
 )
 
 // Errors that an agent, or who answers, is told.
 var (
 	ErrFull    = fmt.Errorf("%d proposals wait for a person already: wait for an answer, do not propose more", egress.MaxProposals)
+	ErrMany    = errors.New("as many as there is room for wait for a person already")
 	ErrGone    = errors.New("it waits no more")
 	ErrExpired = errors.New("nobody answered in time")
+	ErrLeft    = errors.New("it did not wait for an answer")
 )
+
+// full is what has no place any more: each kind has its own, so that none keeps
+// another from a person.
+func full(waiting []*Item, kind string) error {
+	asks := func(kind string) bool { return kind == egress.ProposeRoute || kind == egress.ProposeCapability }
+	n := 0
+	for _, i := range waiting {
+		if i.p.Kind == kind || asks(i.p.Kind) && asks(kind) {
+			n++
+		}
+	}
+	switch {
+	case asks(kind) && n >= egress.MaxProposals:
+		return ErrFull
+	case kind == egress.ProposeValue && n >= egress.MaxHeld, kind == egress.ProposePush && n >= egress.MaxPushes:
+		return ErrMany
+	}
+	return nil
+}
 
 // Queue holds what waits. The zero value is not ready: see New.
 type Queue struct {
@@ -57,6 +76,8 @@ type Item struct {
 	err    error // why it is gone unanswered
 	at     time.Time
 	timer  *time.Timer
+	// waiters are those that wait for the answer now.
+	waiters int
 }
 
 // New makes a queue.
@@ -82,8 +103,8 @@ func (q *Queue) Add(p egress.Proposal) (*Item, error) {
 			}
 		}
 	}
-	if len(q.waiting) >= egress.MaxProposals {
-		return nil, ErrFull
+	if err := full(q.waiting, p.Kind); err != nil {
+		return nil, err
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:])
@@ -108,9 +129,11 @@ func keyOf(p egress.Proposal) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Wait waits for a person, so long. ok is false while nobody answered. An answer
-// is told once: who asks again after it proposes anew.
+// Wait waits for a person, so long. ok is false while nobody answered. A yes is
+// told once: who asks again after it proposes anew. A no stands for answerTime.
 func (q *Queue) Wait(ctx context.Context, i *Item, patience time.Duration) (a egress.Answer, ok bool, err error) {
+	q.come(i)
+	defer q.leave(i)
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
@@ -122,8 +145,34 @@ func (q *Queue) Wait(ctx context.Context, i *Item, patience time.Duration) (a eg
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.answered = slices.DeleteFunc(q.answered, func(x *Item) bool { return x == i })
+	if i.answer.Verdict != egress.Rejected {
+		q.answered = slices.DeleteFunc(q.answered, func(x *Item) bool { return x == i })
+	}
 	return i.answer, i.err == nil, i.err
+}
+
+func (q *Queue) come(i *Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i.waiters++
+}
+
+// leave takes away a request that is held, and whose client hung up, once it had
+// the time to come again: it could not use an answer.
+func (q *Queue) leave(i *Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i.waiters--; i.waiters > 0 || i.p.Kind != egress.ProposeValue || !slices.Contains(q.waiting, i) {
+		return
+	}
+	time.AfterFunc(leftTime, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if i.waiters == 0 && slices.Contains(q.waiting, i) {
+			i.err = ErrLeft
+			q.end(i, ErrLeft.Error())
+		}
+	})
 }
 
 // Answer takes a person's word. The first counts.
@@ -137,8 +186,8 @@ func (q *Queue) Answer(a egress.Answer) error {
 		if i.p.ID == a.ID {
 			i.answer = a
 			q.end(i, a.Verdict)
-			// A held request asks for itself: an answer to one before it is not its.
-			if i.p.Kind == egress.ProposeRoute || i.p.Kind == egress.ProposeCapability {
+			// A held request asks for itself: a yes to one before it is not its.
+			if a.Verdict == egress.Rejected || i.p.Kind == egress.ProposeRoute || i.p.Kind == egress.ProposeCapability {
 				q.answered = append(q.answered, i)
 				q.answered = q.answered[max(0, len(q.answered)-maxAnswers):]
 			}
@@ -179,56 +228,4 @@ func (q *Queue) end(i *Item, why string) {
 	}
 	close(i.done)
 	q.tell(egress.SuperviseEvent{Gone: i.p.ID, Why: why})
-}
-
-// tell is called with the lock. Who does not keep up is cut off.
-func (q *Queue) tell(e egress.SuperviseEvent) {
-	for _, w := range slices.Clone(q.watchers) {
-		select {
-		case w.events <- e:
-		default:
-			q.cut(w)
-		}
-	}
-}
-
-// cut is called with the lock.
-func (q *Queue) cut(w *Watcher) {
-	if i := slices.Index(q.watchers, w); i >= 0 {
-		q.watchers = slices.Delete(q.watchers, i, i+1)
-		close(w.events)
-	}
-}
-
-// Watcher listens to a queue.
-type Watcher struct {
-	q      *Queue
-	events chan egress.SuperviseEvent
-}
-
-// Watch tells of all that wait, that these are all, and of what comes.
-func (q *Queue) Watch() *Watcher {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.watchers) >= maxWatchers {
-		q.cut(q.watchers[0])
-	}
-	w := &Watcher{q, make(chan egress.SuperviseEvent, len(q.waiting)+1+maxBehind)}
-	for _, i := range q.waiting {
-		p := i.p
-		w.events <- egress.SuperviseEvent{Proposal: &p}
-	}
-	w.events <- egress.SuperviseEvent{Listed: true}
-	q.watchers = append(q.watchers, w)
-	return w
-}
-
-// Events ends when the watcher is closed, or did not keep up.
-func (w *Watcher) Events() <-chan egress.SuperviseEvent { return w.events }
-
-// Close stops it.
-func (w *Watcher) Close() {
-	w.q.mu.Lock()
-	defer w.q.mu.Unlock()
-	w.q.cut(w)
 }

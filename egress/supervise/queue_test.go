@@ -2,12 +2,14 @@ package supervise
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
@@ -99,15 +101,112 @@ func TestFullIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, q, route("one-more.example.com"))
-	for range 10 * maxAnswers { // answered ones are bounded too
+	for n := range 10 * maxAnswers { // answered ones are bounded too
 		if err := q.Answer(egress.Answer{ID: q.waiting[0].p.ID, Verdict: egress.Rejected}); err != nil {
 			t.Fatal(err)
 		}
-		add(t, q, route(fmt.Sprintf("x%d.example.com", time.Now().UnixNano())))
+		add(t, q, route(fmt.Sprintf("x%d.example.com", n)))
 	}
 	if len(q.answered) > maxAnswers {
 		t.Errorf("%d answers are kept", len(q.answered))
 	}
+}
+
+// Each kind has places of its own: pushes that are refused keep no question from
+// a person, and no request.
+func TestKindsHaveTheirOwnPlaces(t *testing.T) {
+	push := func(n int) egress.Proposal {
+		return egress.Proposal{Kind: egress.ProposePush, Push: &egress.PushNotice{Remote: "origin", Ref: fmt.Sprint("refs/heads/", n)}}
+	}
+	held := func(n int) egress.Proposal {
+		return egress.Proposal{Kind: egress.ProposeValue, Held: &egress.HeldValue{Host: "a.example.com", Digests: []string{fmt.Sprint(n)}}}
+	}
+	ask := func(n int) egress.Proposal { return route(fmt.Sprintf("h%d.example.com", n)) }
+	q := New()
+	for _, tt := range []struct {
+		make func(int) egress.Proposal
+		room int
+		want error
+	}{{push, egress.MaxPushes, ErrMany}, {held, egress.MaxHeld, ErrMany}, {ask, egress.MaxProposals, ErrFull}} {
+		for n := range 2 * tt.room {
+			if _, err := q.Add(tt.make(n)); n < tt.room && err != nil || n >= tt.room && !errors.Is(err, tt.want) {
+				t.Errorf("%s %d: %v", tt.make(n).Kind, n, err)
+			}
+		}
+	}
+	docker := egress.Proposal{Kind: egress.ProposeCapability, Dockerfile: "FROM x"}
+	if _, err := q.Add(docker); !errors.Is(err, ErrFull) {
+		t.Errorf("an image has places of its own: %v", err)
+	}
+	if len(q.waiting) != egress.MaxWaiting {
+		t.Errorf("%d wait", len(q.waiting))
+	}
+}
+
+// A no stands for a while: the same question is answered with it, as often as it
+// is asked, and no person is asked again (attack G6).
+func TestRejectionStands(t *testing.T) {
+	q, now := New(), time.Now()
+	q.now = func() time.Time { return now }
+	held := egress.Proposal{Kind: egress.ProposeValue, Held: &egress.HeldValue{Host: "a.example.com", Port: 443, Digests: []string{"d"}}}
+	for _, p := range []egress.Proposal{route("a.example.com"), held} {
+		i := add(t, q, p)
+		if err := q.Answer(egress.Answer{ID: i.p.ID, Verdict: egress.Rejected, Reason: "use the mirror"}); err != nil {
+			t.Fatal(err)
+		}
+		p.Reason = "but really"
+		for range 3 {
+			a, ok, err := q.Wait(t.Context(), add(t, q, p), time.Second)
+			if err != nil || !ok || a.Verdict != egress.Rejected || a.Reason != "use the mirror" || len(q.waiting) > 0 {
+				t.Fatalf("%s: %+v, %v, %v; %d wait", p.Kind, a, ok, err, len(q.waiting))
+			}
+		}
+	}
+	now = now.Add(answerTime + time.Second)
+	for n, p := range []egress.Proposal{route("a.example.com"), held} {
+		if add(t, q, p); len(q.waiting) != n+1 {
+			t.Errorf("%s: it stands for ever", p.Kind)
+		}
+	}
+}
+
+// A request whose client hung up waits no more, once it had the time to come
+// again; a question waits on.
+func TestLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New()
+		i := add(t, q, egress.Proposal{Kind: egress.ProposeValue, Held: &egress.HeldValue{Host: "a.example.com"}})
+		ask := add(t, q, route("a.example.com"))
+		wait := func(i *Item, patience time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, _, err := q.Wait(ctx, i, time.Hour)
+			return err
+		}
+		_ = wait(ask, time.Second)
+		_ = wait(i, time.Second)
+		time.Sleep(leftTime - time.Second)
+		_ = wait(i, 3*time.Second) // it came again in time
+		if len(q.waiting) != 2 {
+			t.Error("it is gone while its client waits")
+		}
+		other := make(chan error, 1)
+		go func() { other <- wait(i, time.Hour) }()
+		_ = wait(i, time.Second) // one of two left
+		time.Sleep(2 * leftTime)
+		if len(q.waiting) != 2 {
+			t.Error("it is gone while another waits")
+		}
+		if err := q.Answer(egress.Answer{ID: i.p.ID, Verdict: egress.Approved}); err != nil || <-other != nil {
+			t.Error("the other has no answer")
+		}
+		i = add(t, q, egress.Proposal{Kind: egress.ProposeValue, Held: &egress.HeldValue{Host: "a.example.com"}})
+		_ = wait(i, time.Second)
+		time.Sleep(leftTime + time.Second)
+		if err := wait(i, time.Second); !errors.Is(err, ErrLeft) || len(q.waiting) != 1 || q.waiting[0] != ask {
+			t.Errorf("%v, %d wait", err, len(q.waiting))
+		}
+	})
 }
 
 func TestExpired(t *testing.T) {
@@ -137,8 +236,8 @@ func TestBadVerdict(t *testing.T) {
 func TestSlowWatcher(t *testing.T) {
 	q := New()
 	slow := q.Watch()
-	for range 3 * maxBehind {
-		i := add(t, q, route(fmt.Sprintf("x%d.example.com", time.Now().UnixNano())))
+	for n := range 3 * maxBehind {
+		i := add(t, q, route(fmt.Sprintf("x%d.example.com", n)))
 		q.Withdraw(i, ErrExpired)
 	}
 	n := 0
@@ -151,11 +250,11 @@ func TestSlowWatcher(t *testing.T) {
 	slow.Close() // twice is nothing
 	oldest := q.Watch()
 	<-oldest.Events() // Listed
-	for range maxWatchers {
+	for range MaxWatchers {
 		defer q.Watch().Close()
 	}
-	if _, more := <-oldest.Events(); more || len(q.watchers) != maxWatchers {
-		t.Errorf("%d watch", len(q.watchers))
+	if _, more := <-oldest.Events(); more || len(q.watchers) != MaxWatchers || !strings.HasPrefix(oldest.why, "too many watch it") {
+		t.Errorf("%d watch, %q", len(q.watchers), oldest.why)
 	}
 }
 
@@ -248,6 +347,19 @@ func TestTalk(t *testing.T) {
 	}
 	q.Withdraw(second, ErrExpired)
 	if e := k.hears(); e.Gone != second.p.ID || !strings.Contains(e.Why, "in time") {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Who is cut off is told why.
+func TestTalkTellsWhyItEnds(t *testing.T) {
+	q := New()
+	k := newTalk(t, q)
+	k.hears()
+	for range MaxWatchers {
+		defer q.Watch().Close()
+	}
+	if e := k.hears(); !strings.HasPrefix(e.Ended, "too many watch it") {
 		t.Errorf("%+v", e)
 	}
 }

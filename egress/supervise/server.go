@@ -127,7 +127,7 @@ func (s *Server) ask(ctx context.Context, p egress.Proposal) (*mcp.CallToolResul
 	case !ok:
 		return text("pending: nobody has answered yet. Go on with other work, and call this tool again with the same arguments to wait on.")
 	case a.Verdict == egress.Rejected:
-		return text(strings.TrimSuffix("rejected: "+a.Reason, ": "))
+		return text(strings.TrimSuffix("rejected: "+a.Reason, ": ") + noMore)
 	}
 	said := "approved"
 	if a.Route != nil {
@@ -145,6 +145,9 @@ func (s *Server) ask(ctx context.Context, p egress.Proposal) (*mcp.CallToolResul
 	}
 	return text(said)
 }
+
+// noMore keeps an agent from asking until a person is tired of it.
+var noMore = fmt.Sprintf("\n(asked the same within %d minutes, this answer is repeated and nobody is asked: find another way)", int(answerTime.Minutes()))
 
 // shown is what an agent may know of a route: see the proxy's own answer.
 type shown struct {

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -138,7 +140,7 @@ func TestTools(t *testing.T) {
 	if err := s.q.Answer(egress.Answer{ID: s.q.waiting[0].p.ID, Verdict: egress.Rejected, Reason: "use the one there"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, failed := call(t, c, "capability-block", docker); failed || got != "rejected: use the one there" {
+	if got, failed := call(t, c, "capability-block", docker); failed || got != "rejected: use the one there"+noMore {
 		t.Errorf("%s", got)
 	}
 }
@@ -165,6 +167,8 @@ func TestBadQuestions(t *testing.T) {
 		{"egress-block", "method", map[string]any{"host": "a.example.com", "methods": []string{""}, "reason": "r"}},
 		{"egress-block", "method", map[string]any{"host": "a.example.com", "methods": []string{strings.Repeat("G", 99)}, "reason": "r"}},
 		{"egress-block", "at most", map[string]any{"host": "a.example.com", "paths": []string{"/" + strings.Repeat("a", 2000)}, "reason": "r"}},
+		{"egress-block", "write %20", map[string]any{"host": "a.example.com", "paths": []string{"/ [already allowed, GET only]: routine"}, "reason": "r"}},
+		{"egress-block", "write a for %61", map[string]any{"host": "a.example.com", "paths": []string{"/%61dmin"}, "reason": "r"}},
 		{"capability-block", "empty", map[string]any{"dockerfile": "", "reason": "r"}},
 		{"capability-block", "at most", map[string]any{"dockerfile": long[:20<<10], "reason": "r"}},
 		{"capability-block", "", map[string]any{"dockerfile": long, "reason": "r"}},
@@ -185,17 +189,20 @@ func TestAttacks(t *testing.T) {
 	s := newServed(t)
 	for _, tt := range []struct {
 		method, path, body string
+		status             int
+		want               string
 	}{
-		{"GET", "/", ""},
-		{"GET", "/mcp", ""},
-		{"DELETE", "/mcp", ""},
-		{"POST", "/supervise", "{}"},
-		{"POST", "/mcp/../control", "{}"},
-		{"POST", "/mcp", `[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]`},
-		{"POST", "/mcp", " \r\n\t[" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"tools/list"},`, 900)},
-		{"POST", "/mcp", "{"},
-		{"POST", "/mcp", strings.Repeat("[", 60<<10)},
-		{"POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"supervise/answer","params":{"verdict":"approved"}}`},
+		{"GET", "/", "", 404, ""},
+		{"GET", "/mcp", "", 405, ""},
+		{"DELETE", "/mcp", "", 405, ""},
+		{"POST", "/supervise", "{}", 404, ""},
+		{"POST", "/mcp/../control", "{}", 404, ""},
+		{"POST", "/mcp", `[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]`, 400, "batches are not taken"},
+		{"POST", "/mcp", " \r\n\t[" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"tools/list"},`, 900), 400, "batches are not taken"},
+		{"POST", "/mcp", "{", 400, ""},
+		{"POST", "/mcp", strings.Repeat("[", 60<<10), 400, "batches are not taken"},
+		{"POST", "/mcp", strings.Repeat(" ", 70<<10) + "{}", 413, "too large"},
+		{"POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"supervise/answer","params":{"verdict":"approved"}}`, 400, "not handled"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://supervise:9100"+tt.path, strings.NewReader(tt.body))
 		if err != nil {
@@ -208,9 +215,10 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("%s %s: %v", tt.method, tt.path, err)
 			continue
 		}
+		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode < 400 && !strings.HasPrefix(tt.body, `{"jsonrpc"`) {
-			t.Errorf("%s %s: %d", tt.method, tt.path, resp.StatusCode)
+		if resp.StatusCode != tt.status || !strings.Contains(string(body), tt.want) {
+			t.Errorf("%s %s %.60q: %d %q, want %d %q", tt.method, tt.path, tt.body, resp.StatusCode, body, tt.status, tt.want)
 		}
 	}
 	c := s.session(t)
@@ -230,6 +238,34 @@ func TestAttacks(t *testing.T) {
 	all.Wait()
 	if len(s.q.waiting) != egress.MaxProposals || full != 2*egress.MaxProposals {
 		t.Errorf("%d wait, %d were told", len(s.q.waiting), full)
+	}
+}
+
+// A call waits 30 seconds, no less and no more, and then says so.
+func TestCallWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{queue: New(), wait: egress.ProposalWait}
+		began := time.Now()
+		got, _, err := s.ask(t.Context(), route("a.example.com"))
+		if err != nil || !strings.HasPrefix(got.Content[0].(*mcp.TextContent).Text, "pending: ") {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if waited := time.Since(began); waited != 30*time.Second {
+			t.Errorf("it waited %s", waited)
+		}
+	})
+	s := NewServer(New(), nil, "test")
+	defer s.Close()
+	if s.wait != egress.ProposalWait || s.http.WriteTimeout < s.wait+10*time.Second {
+		t.Errorf("a server waits %s, and has %s to answer", s.wait, s.http.WriteTimeout)
+	}
+}
+
+// A reason is one line: no run of spaces has a screen wrap it into another.
+func TestReasonIsOneLine(t *testing.T) {
+	got, err := reason("  a linter" + strings.Repeat(" ", 300) + "\n\t\u0085\u00a0\u2003approved by the owner  ")
+	if err != nil || got != "a linter approved by the owner" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -52,6 +52,9 @@ func (q *Queue) Talk(conn Conn) {
 			select {
 			case next, more := <-w.Events():
 				if !more {
+					if w.why != "" {
+						_ = say(egress.SuperviseEvent{Ended: w.why}) // nobody may read it
+					}
 					return
 				}
 				e = next

@@ -16,9 +16,13 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// maxAsked is how much of what an agent asked is kept: an agent can ask without
-// end, and what people decided about is in the record anyway.
-const maxAsked = 64
+// maxAsked is how much of what an instance asked is kept, and maxAskedAll of what
+// all those of an agent did: an agent can ask without end, and takes away nothing
+// of another's. What people decided about is in the record anyway.
+const (
+	maxAsked    = 64
+	maxAskedAll = 16 * maxAsked
+)
 
 // askedWait is how long another bb may take to keep what it heard.
 const askedWait = 5 * time.Second
@@ -27,8 +31,8 @@ func (s Store) asked(id spec.ID) string {
 	return filepath.Join(s.Dir, "asked-"+id.Scope+"-"+id.Agent+".json")
 }
 
-// KeepAsked keeps proposals of an instance that are not kept yet, the last of
-// each agent: they outlive the sidecar that told of them.
+// KeepAsked keeps proposals of an instance that are not kept yet, the last of each:
+// they outlive the sidecar that told of them.
 func (s Store) KeepAsked(ctx context.Context, id spec.ID, list []egress.Proposal) (err error) {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return diag.Cause(err)
@@ -51,7 +55,8 @@ func (s Store) KeepAsked(ctx context.Context, id spec.ID, list []egress.Proposal
 	if len(all) == before {
 		return nil
 	}
-	b, err := json.Marshal(all[max(0, len(all)-maxAsked):])
+	all = lastOf(all, id.Name())
+	b, err := json.Marshal(all[max(0, len(all)-maxAskedAll):])
 	if err != nil {
 		return err
 	}
@@ -60,6 +65,23 @@ func (s Store) KeepAsked(ctx context.Context, id spec.ID, list []egress.Proposal
 		return diag.Cause(err)
 	}
 	return os.Rename(path+".new", path)
+}
+
+// lastOf leaves out the oldest of one instance, where it has too many.
+func lastOf(all []Record, instance string) []Record {
+	n := 0
+	for _, r := range all {
+		if r.Instance == instance {
+			n++
+		}
+	}
+	return slices.DeleteFunc(all, func(r Record) bool {
+		if r.Instance != instance || n <= maxAsked {
+			return false
+		}
+		n--
+		return true
+	})
 }
 
 // Asked returns what is kept of what an agent asked, oldest first.

@@ -43,6 +43,38 @@ func TestAskedIsKept(t *testing.T) {
 	if err != nil || len(all) != maxAsked || all[maxAsked-1].Proposal.ID != many[len(many)-1].ID {
 		t.Errorf("%d are kept, %v", len(all), err)
 	}
+	// Another replica's are its own, however much one asks.
+	other := dev
+	other.Replica = "2"
+	if err := s.KeepAsked(t.Context(), other, []egress.Proposal{proposal(9000)}); err != nil {
+		t.Fatal(err)
+	}
+	many = nil
+	for n := range 3 * maxAsked {
+		many = append(many, proposal(10000+n))
+	}
+	if err := s.KeepAsked(t.Context(), dev, many); err != nil {
+		t.Fatal(err)
+	}
+	all, err = s.Asked(dev)
+	if err != nil || len(all) != maxAsked+1 || all[0].Proposal.ID != proposal(9000).ID || all[1].Proposal.ID != many[2*maxAsked].ID {
+		t.Errorf("%d are kept, %v", len(all), err)
+	}
+	for n := range 2 * maxAskedAll / maxAsked {
+		other.Replica = fmt.Sprint(n + 10)
+		if err := s.KeepAsked(t.Context(), other, []egress.Proposal{proposal(100000 + n)}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range many {
+			many[i].ID = fmt.Sprintf("%08d%08d", n, i)
+		}
+		if err := s.KeepAsked(t.Context(), other, many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err = s.Asked(dev); err != nil || len(all) != maxAskedAll {
+		t.Errorf("%d of all are kept, %v", len(all), err)
+	}
 	if info, err := os.Stat(s.asked(dev)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}

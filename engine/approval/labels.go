@@ -31,24 +31,21 @@ var reading = []string{"GET", "HEAD", "OPTIONS", "TRACE"}
 var internal = []string{".local", ".localhost", ".internal", ".lan", ".home", ".corp", ".intranet", ".home.arpa"}
 
 // Labels says what a proposal would open beside the routes in force.
-func Labels(p egress.Proposal, routes []egress.Route, now time.Time) []string {
-	var out []string
-	host := ""
+func Labels(p egress.Proposal, routes []egress.Route, now time.Time) (out []string) {
 	switch {
 	case p.Route != nil:
-		host = p.Route.Host
-		out = ofRoute(*p.Route, routes, now)
+		return ofRoute(*p.Route, routes, now)
 	case p.Held != nil:
-		host = p.Held.Host
 		out = append(out, Unscanned)
-		if r := egress.Find(routes, host, p.Held.Port, now); r != nil && r.Auth != nil {
+		base := egress.Find(routes, p.Held.Host, p.Held.Port, now)
+		if base != nil && base.Auth != nil {
 			out = append(out, Credential)
+		}
+		if isInternal(p.Held.Host, base) {
+			out = append(out, Internal)
 		}
 	case p.Kind == egress.ProposeCapability:
 		out = append(out, Image)
-	}
-	if host != "" && isInternal(host) {
-		out = append(out, Internal)
 	}
 	return out
 }
@@ -69,35 +66,52 @@ func ofRoute(r egress.Route, routes []egress.Route, now time.Time) (out []string
 	}) {
 		out = append(out, Credential)
 	}
+	if isInternal(r.Host, base) {
+		out = append(out, Internal)
+	}
 	return out
 }
 
-// wider reports whether a route allows paths that the one in force does not.
+// wider reports whether a route allows a request that the one in force does not.
 func wider(r egress.Route, base *egress.Route) bool {
 	if len(base.Matches) == 0 {
 		return false
 	}
-	if len(r.Matches) == 0 {
-		return true
+	asked := r.Matches
+	if len(asked) == 0 {
+		asked = []egress.Match{{}}
 	}
-	for _, m := range r.Matches {
+	for _, m := range asked {
 		methods := m.Methods
-		if len(methods) == 0 {
-			methods = []string{"GET", "POST"}
-		}
-		paths := m.Paths
-		if len(paths) == 0 {
-			paths = []string{"/"}
+		if len(methods) == 0 { // those that are named, and one that nobody names
+			methods = append(named(base.Matches), "\x00")
 		}
 		for _, method := range methods {
-			for _, path := range paths {
-				if !base.Allows(method, path).Allowed {
-					return true
-				}
+			if !allows(base, strings.ToUpper(method), m.Paths) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// allows reports whether a route allows a method on all of paths and what is below
+// them. A prefix covers either all below a path or not the path itself; without
+// paths even one that cannot be read is allowed, which no prefix does.
+func allows(base *egress.Route, method string, paths []string) bool {
+	if len(paths) == 0 {
+		return slices.ContainsFunc(base.Matches, func(m egress.Match) bool {
+			return len(m.Paths) == 0 && (&egress.Route{Matches: []egress.Match{m}}).Allows(method, "/").Allowed
+		})
+	}
+	return !slices.ContainsFunc(paths, func(p string) bool { return !base.Allows(method, p).Allowed })
+}
+
+func named(matches []egress.Match) (out []string) {
+	for _, m := range matches {
+		out = append(out, m.Methods...)
+	}
+	return out
 }
 
 func writes(matches []egress.Match) bool {
@@ -111,12 +125,14 @@ func writes(matches []egress.Match) bool {
 	})
 }
 
-func isInternal(host string) bool {
+// isInternal reports whether a host is named as those of a network's own are, or
+// may lead to its addresses by the rule that it would inherit.
+func isInternal(host string, base *egress.Route) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		ip = ip.Unmap()
-		return !ip.IsGlobalUnicast() || ip.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(ip) // RFC 6598
+		return egress.StandingOf(ip) != egress.Outside
 	}
-	return !strings.Contains(host, ".") || slices.ContainsFunc(internal, func(s string) bool { return strings.HasSuffix(host, s) })
+	return base != nil && len(base.SSRFIPAllowlist) > 0 || !strings.Contains(host, ".") ||
+		slices.ContainsFunc(internal, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
 // Digest names a proposal together with the policy that it was judged beside:

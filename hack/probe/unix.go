@@ -33,7 +33,7 @@ func unixSockets() {
 		case d.Type()&fs.ModeSocket == 0:
 			return nil
 		case strings.HasSuffix(path, "/door.sock"):
-			for _, service := range []string{"ctl", "control", "get", ""} {
+			for _, service := range []string{"ctl", "control", "get", "supervise", "apply", "log", "agent", ""} {
 				tryDoor(path, service)
 			}
 		default:

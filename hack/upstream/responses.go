@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/signal"
@@ -48,7 +49,7 @@ func (a *responsesAPI) post(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		text = "pong: " + t.lastText()
+		text = t.says()
 	}
 	think(r.Context(), text)
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -81,7 +82,7 @@ func (a *responsesAPI) socket(w http.ResponseWriter, r *http.Request) {
 		if json.Unmarshal(message, &t) != nil || t.Type != "response.create" {
 			continue
 		}
-		text := "pong: " + t.lastText()
+		text := t.says()
 		think(r.Context(), text)
 		for _, e := range t.events(text) {
 			e.with["type"] = e.name
@@ -108,11 +109,48 @@ func (t *responsesTurn) events(text string) []namedEvent {
 	if t.Generate != nil && !*t.Generate {
 		return []namedEvent{begun, ended}
 	}
-	item := map[string]any{
-		"type": "message", "role": "assistant", "id": "msg_1",
-		"content": []any{map[string]any{"type": "output_text", "text": text}},
+	item, calls := t.call()
+	if !calls {
+		item = map[string]any{
+			"type": "message", "role": "assistant", "id": "msg_1",
+			"content": []any{map[string]any{"type": "output_text", "text": text}},
+		}
 	}
 	return []namedEvent{begun, {"response.output_item.done", map[string]any{"item": item}}, ended}
+}
+
+// says repeats the user's text, or what a tool answered.
+func (t *responsesTurn) says() string {
+	if said, ok := t.toolResult(); ok {
+		return "the tool said: " + said
+	}
+	return "pong: " + t.lastText()
+}
+
+// call is the call of a tool that the user's text asks for ("call-tool NAME
+// {ARGUMENTS}"). Codex offers a model one tool, which runs a script that calls the
+// others, by names of its own: NAME with another beginning, and no dashes.
+func (t *responsesTurn) call() (item map[string]any, ok bool) {
+	m := calling.FindStringSubmatch(t.lastText())
+	if _, answered := t.toolResult(); m == nil || answered {
+		return nil, false
+	}
+	script := fmt.Sprintf(`const tool = ALL_TOOLS.find(t => t.name.replaceAll("_", "-").endsWith(%q));
+text(JSON.stringify(tool ? await tools[tool.name](%s) : ALL_TOOLS.map(t => t.name)));`, m[1], m[2])
+	return map[string]any{"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "exec", "namespace": "functions", "input": script}, true
+}
+
+// toolResult is what a tool answered, where the last item is that.
+func (t *responsesTurn) toolResult() (said string, ok bool) {
+	var items []struct {
+		Type   string          `json:"type"`
+		Output json.RawMessage `json:"output"`
+	}
+	if json.Unmarshal(t.Input, &items) != nil || len(items) == 0 {
+		return "", false
+	}
+	last := items[len(items)-1]
+	return string(last.Output), last.Type == "custom_tool_call_output"
 }
 
 // lastText is the last text of the last message of the user.

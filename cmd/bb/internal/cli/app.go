@@ -83,6 +83,19 @@ type compiled struct {
 // compile loads the manifests and makes the specs. Errors are returned as a
 // list; warnings are kept for whoever prints.
 func (a *app) compile(want []string, open func(string) (*state.State, error)) (*compiled, error) {
+	c, err := a.manifests(want, open)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.warnings.Err(); err != nil {
+		return nil, err
+	}
+	c.make(wanted(c.fleet, want))
+	return c, c.warnings.Err()
+}
+
+// manifests loads them, without the specs. Mistakes are among the warnings.
+func (a *app) manifests(want []string, open func(string) (*state.State, error)) (*compiled, error) {
 	if err := a.homeExists(); err != nil {
 		return nil, err
 	}
@@ -98,25 +111,25 @@ func (a *app) compile(want []string, open func(string) (*state.State, error)) (*
 		return nil, err
 	}
 	fleet, problems := manifest.Load(manifest.Options{Home: a.g.Home, Repo: sc.root, Want: want})
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
 	allowed, err := st.ReadAllowed()
 	if err != nil {
 		return nil, err
 	}
 	options := a.compileOptions(sc)
 	options.Canary = st.Key.Canary
-	desire, mistakes := compile.Compile(wanted(fleet, want), options)
-	problems = append(problems, mistakes...)
-	problems.Sort()
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
 	return &compiled{
-		fleet: fleet, specs: desire.Specs, desire: desire, state: st, scopes: sc, options: options,
+		fleet: fleet, state: st, scopes: sc, options: options,
 		unapproved: notAllowed(fleet, sc, allowed), warnings: problems,
 	}, nil
+}
+
+// make makes the specs of agents, of those that compile.
+func (c *compiled) make(agents []*manifest.Agent) {
+	var mistakes diag.List
+	c.desire, mistakes = compile.Compile(agents, c.options)
+	c.specs = c.desire.Specs
+	c.warnings = append(c.warnings, mistakes...)
+	c.warnings.Sort()
 }
 
 func (a *app) compileOptions(sc scopes) compile.Options {
@@ -144,10 +157,26 @@ func wanted(f *manifest.Fleet, want []string) []*manifest.Agent {
 }
 
 // printJSON is the form of every --json that is one document.
-func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+func (a *app) printJSON(v any) error { return a.encode(v, "  ") }
+
+// printLine is the form of every --json that is one object a line.
+func (a *app) printLine(v any) error { return a.encode(v, "") }
+
+// encode shows what may hold text of an agent's: see view.EscapeJSON.
+func (a *app) encode(v any, indent string) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	// The ends of lines are JSON's own: in strings they are escaped.
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(a.stdout, view.EscapeJSON(strings.TrimSuffix(line, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) warn(list diag.List) { printDiagnostics(a.stderr, list) }

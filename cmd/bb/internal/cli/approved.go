@@ -163,7 +163,7 @@ func (c *superviseApprovedCmd) Run(a *app) error {
 	for _, x := range all {
 		line := fmt.Sprintf("%s  %s", short(x.Proposal), p.style(a.stdout).Approved(x, time.Now()))
 		if x.Why != "" {
-			line += ": " + firstLine(x.Why)
+			line += ": " + view.OneLine(x.Why)
 		}
 		if _, err := fmt.Fprintln(a.stdout, view.Escape(line)); err != nil {
 			return err

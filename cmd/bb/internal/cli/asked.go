@@ -1,158 +1,99 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
+	"errors"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/compile"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/engine/state"
 )
-
-// listTime is how long a sidecar may take to tell what waits.
-const listTime = 15 * time.Second
-
-// maxEvent bounds a line of a sidecar.
-const maxEvent = 256 << 10
 
 // asked is a proposal that waits, with what bb says of it.
 type asked struct {
 	Proposal egress.Proposal `json:"proposal"`
 	Bottle   string          `json:"bottle"`
-	Labels   []string        `json:"labels,omitempty"`
-	Digest   string          `json:"digest"`
+	// Directory is what declares the bottle, where it is not in view.
+	Directory string   `json:"directory,omitempty"`
+	Labels    []string `json:"labels,omitempty"`
+	// Digest is what an approval names; "" where it cannot be approved from here.
+	Digest string `json:"digest,omitempty"`
+	// Unjudged says why there are neither.
+	Unjudged string `json:"unjudged,omitempty"`
 
-	id   spec.ID
-	spec *spec.Spec
+	id      spec.ID
+	backend string
+	spec    *spec.Spec // nil where it is not judged
 }
 
-// talk is a conversation with one sidecar about what waits.
-type talk struct {
-	in     *io.PipeWriter
-	events chan egress.SuperviseEvent
-	done   chan error
-	cancel context.CancelFunc
-}
-
-// newTalk begins one.
-func newTalk(ctx context.Context, d backends.Driver, id spec.ID) *talk {
-	ctx, cancel := context.WithCancel(ctx)
-	stdin, in := io.Pipe()
-	out, stdout := io.Pipe()
-	t := &talk{in, make(chan egress.SuperviseEvent, 16), make(chan error, 1), cancel}
-	go func() {
-		err := d.ControlStream(ctx, id, "supervise", stdin, stdout)
-		_ = stdout.CloseWithError(err)
-		_ = stdin.Close()
-	}()
-	go func() {
-		defer close(t.events)
-		lines := bufio.NewScanner(out)
-		lines.Buffer(nil, maxEvent)
-		replied := false
-		for lines.Scan() {
-			if !replied {
-				var reply egress.Reply
-				if json.Unmarshal(lines.Bytes(), &reply) != nil || !reply.OK {
-					t.done <- diag.Errorf("the sidecar of %s does not tell what waits: %s", id, reply.Error)
-					return
-				}
-				replied = true
-				continue
-			}
-			var e egress.SuperviseEvent
-			if json.Unmarshal(lines.Bytes(), &e) != nil {
-				break
-			}
-			select {
-			case t.events <- e:
-			case <-ctx.Done():
-				return
-			}
-		}
-		if err := lines.Err(); err != nil && ctx.Err() == nil {
-			t.done <- fmt.Errorf("%s does not tell what waits: %w", id, err)
-			return
-		}
-		t.done <- diag.Errorf("the sidecar of %s ended the conversation", id)
-	}()
-	return t
-}
-
-func (t *talk) close() {
-	t.cancel()
-	_ = t.in.Close()
-}
-
-// next is the next thing that it says.
-func (t *talk) next(ctx context.Context) (egress.SuperviseEvent, error) {
-	select {
-	case e, ok := <-t.events:
-		if !ok {
-			return e, <-t.done
-		}
-		return e, nil
-	case <-ctx.Done():
-		return egress.SuperviseEvent{}, ctx.Err()
-	}
-}
-
-// listed reads until all that waits was told.
-func (t *talk) listed(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, listTime)
-	defer cancel()
-	for {
-		e, err := t.next(ctx)
-		if err != nil || e.Listed {
-			return err
-		}
-	}
-}
-
-// answer sends a person's word and waits until it counts.
-func (t *talk) answer(ctx context.Context, a egress.Answer) error {
-	ctx, cancel := context.WithTimeout(ctx, listTime)
-	defer cancel()
-	if err := json.NewEncoder(t.in).Encode(a); err != nil {
-		return err
-	}
-	for {
-		e, err := t.next(ctx)
-		switch {
-		case err != nil:
-			return err
-		case e.Gone == a.ID:
-			return nil
-		case strings.HasPrefix(e.Refused, a.ID):
-			return diag.Errorf("it waits no more: somebody answered, or nobody waits")
-		}
-	}
-}
-
-// tell gives one sidecar a person's word.
-func tell(ctx context.Context, d backends.Driver, id spec.ID, a egress.Answer) error {
-	t := newTalk(ctx, d, id)
-	defer t.close()
-	if err := t.listed(ctx); err != nil {
-		return err
-	}
-	return t.answer(ctx, a)
-}
-
-// waiting lists what waits of all bottles in view that are supervised, oldest
-// first. Those whose sidecar does not answer are told of.
-func (p *planning) waiting(ctx context.Context) ([]asked, error) {
+// waiting lists what waits of all bottles that are supervised and that p is about,
+// oldest first; everywhere also of those of other directories, which it counts
+// otherwise. The error names the sidecars that do not tell.
+func (p *planning) waiting(ctx context.Context, everywhere bool) (all []asked, elsewhere int, err error) {
 	w := newWatching(ctx)
 	defer w.close()
-	return w.list(p)
+	w.patience, w.everywhere = listTime, true
+	all, err = w.list(p)
+	if !everywhere {
+		n := len(all)
+		all = slices.DeleteFunc(all, func(x asked) bool { return !slices.Contains(p.scopes.all(), x.id.Scope) })
+		elsewhere = n - len(all)
+	}
+	return all, elsewhere, err
+}
+
+// oneWaiting is what waits and begins with an id, of all bottles of this user.
+func (a *app) oneWaiting(ctx context.Context, id string) (*planning, asked, error) {
+	if _, err := oneID(id, []string{id}, "", ""); err != nil {
+		return nil, asked{}, err // before anything is looked at
+	}
+	p, err := a.overseeing(ctx, state.Open)
+	if err != nil {
+		return nil, asked{}, err
+	}
+	x, err := p.one(ctx, id)
+	return p, x, err
+}
+
+// oneAsked is one that can be approved from here, as far as its bottle goes.
+func (a *app) oneAsked(ctx context.Context, id string) (asked, error) {
+	p, x, err := a.oneWaiting(ctx, id)
+	if err == nil && x.spec == nil {
+		a.warn(p.warnings)
+		err = x.unjudged()
+	}
+	return x, err
+}
+
+// unjudged says that nobody can approve it.
+func (x asked) unjudged() error {
+	d := diag.Errorf("%s of %s cannot be approved: %s", short(x.Proposal.ID), x.Bottle, x.Unjudged)
+	if x.Directory != "" {
+		return d.WithHint("do it in %s", x.Directory)
+	}
+	return d.WithHint("bb supervise reject %s is possible", short(x.Proposal.ID))
+}
+
+// one finds what waits by the beginning of its id. A planning of certain agents is
+// about to change them, and takes only what can be approved.
+func (p *planning) one(ctx context.Context, name string) (asked, error) {
+	all, _, err := p.waiting(ctx, len(p.want) == 0)
+	ids := make([]string, len(all))
+	for i, x := range all {
+		ids[i] = x.Proposal.ID
+	}
+	id, none := oneID(name, ids, "waits", "bb supervise lists what does")
+	if none != nil {
+		return asked{}, errors.Join(err, none) // it may be that of a silent one
+	}
+	x := all[slices.Index(ids, id)]
+	if len(p.want) > 0 && x.spec == nil {
+		return asked{}, x.unjudged()
+	}
+	return x, nil
 }
 
 // specFor is what the manifests want of an instance, one for a session too; nil
@@ -194,22 +135,7 @@ func (p *planning) beside(id spec.ID) (compile.Result, error) {
 	return compile.Result{}, diag.Errorf("no bottle %q", id.String()).WithHint("bb ps lists those that are there")
 }
 
-// one finds what waits by the beginning of its id.
-func (p *planning) one(ctx context.Context, name string) (asked, error) {
-	all, err := p.waiting(ctx)
-	var found []asked
-	for _, x := range all {
-		if strings.HasPrefix(x.Proposal.ID, name) {
-			found = append(found, x)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return asked{}, diag.Errorf("%d proposals begin with %s", len(found), name).WithHint("name more of the one")
-	case err != nil:
-		return asked{}, err
-	}
-	return asked{}, diag.Errorf("nothing that waits is called %s", name).WithHint("bb supervise lists what does")
+// moved refuses to approve what somebody did not see.
+func moved(id, name string) error {
+	return diag.Errorf("%s is not what was shown: it, or the policy, moved", id).WithHint("bb supervise show %s", name)
 }

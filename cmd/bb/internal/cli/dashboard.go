@@ -95,7 +95,7 @@ func (d *dashSource) Look(ctx context.Context) (dash.Snapshot, error) {
 			return snap, ctx.Err()
 		}
 		snap.Mistake = d.firstOf(err)
-		if p, err = d.a.withoutManifests(ctx, state.Read); err != nil {
+		if p, err = d.a.overseeing(ctx, state.Read); err != nil {
 			return snap, errors.New(d.firstOf(err))
 		}
 	} else {

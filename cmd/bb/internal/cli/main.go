@@ -179,6 +179,12 @@ func report(err error, stderr io.Writer) int {
 func flatten(err error) diag.List {
 	var list diag.List
 	var joined interface{ Unwrap() []error }
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // a list may be one of them
+		for _, e := range several.Unwrap() {
+			list = append(list, flatten(e)...)
+		}
+		return list
+	}
 	switch {
 	case errors.As(err, &list):
 		return list

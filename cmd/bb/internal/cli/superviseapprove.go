@@ -36,7 +36,7 @@ func (c *superviseApproveCmd) Validate() error {
 
 // Run shows it, asks, puts it in force, and tells the agent.
 func (c *superviseApproveCmd) Run(ctx context.Context, a *app) error {
-	_, x, err := a.oneAsked(ctx, c.ID)
+	x, err := a.oneAsked(ctx, c.ID)
 	if err != nil {
 		return err
 	}

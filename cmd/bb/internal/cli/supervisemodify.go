@@ -3,12 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -24,9 +24,12 @@ type superviseModifyCmd struct{ superviseApproveCmd }
 
 // Run opens what is asked for in the editor, and allows what was saved.
 func (c *superviseModifyCmd) Run(ctx context.Context, a *app) error {
-	_, x, err := a.oneAsked(ctx, c.ID)
+	x, err := a.oneAsked(ctx, c.ID)
 	if err != nil {
 		return err
+	}
+	if c.Digest != "" && c.Digest != x.Digest {
+		return moved(x.Proposal.ID, c.ID)
 	}
 	if x.Proposal.Route == nil {
 		return diag.Errorf("only a route can be modified").WithHint("bb supervise show %s says what it is", c.ID)
@@ -79,28 +82,35 @@ func (a *app) editRoute(ctx context.Context, x asked) (*egress.Route, error) {
 }
 
 // routeText is a proposal as a person edits it. All words of the agent's are
-// quoted: none of them is a key, or a comment's end.
+// strings of JSON, or comments: none of them is a key, or a comment's end.
 func routeText(x asked) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s asks for this route. Change it, and save. An empty file allows nothing.\n", x.Bottle)
-	for line := range strings.Lines(x.Proposal.Reason) {
-		fmt.Fprintf(&b, "# it says: %s\n", view.Escape(strings.TrimRight(line, "\n")))
+	for _, l := range x.marks() {
+		fmt.Fprintf(&b, "# ! %s\n", l)
+	}
+	if x.Proposal.Reason != "" {
+		for _, piece := range view.Fold("it says: "+view.Quote(x.Proposal.Reason), 76) {
+			fmt.Fprintf(&b, "# %s\n", piece)
+		}
 	}
 	r := x.Proposal.Route
-	ask := struct {
-		Host    string
-		Port    int
-		Methods []string `yaml:",flow"`
-		Paths   []string `yaml:",flow"`
-	}{Host: r.Host, Port: r.Port}
+	methods, paths := []string{}, []string{}
 	for _, m := range r.Matches { // an agent's has one
-		ask.Methods, ask.Paths = append(ask.Methods, m.Methods...), append(ask.Paths, m.Paths...)
+		methods, paths = append(methods, m.Methods...), append(paths, m.Paths...)
 	}
-	text, err := yaml.Marshal(ask)
-	if err != nil {
-		panic("supervise: " + err.Error()) // only plain data reaches this
+	field := func(name string, value any) {
+		text, err := json.Marshal(value)
+		if err != nil {
+			panic("supervise: " + err.Error()) // only plain data reaches this
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, view.EscapeJSON(string(text)))
 	}
-	return append(b.Bytes(), text...)
+	field("host", r.Host)
+	field("port", r.Port)
+	field("methods", methods)
+	field("paths", paths)
+	return b.Bytes()
 }
 
 // readRoute judges what was saved as it judges what an agent asks. io.EOF means

@@ -16,11 +16,11 @@ import (
 func TestRouteText(t *testing.T) {
 	want := egress.Route{
 		Host: "wanted.example.com", Port: 8443, Source: "approved",
-		Matches: []egress.Match{{Methods: []string{"GET"}, Paths: []string{"/a b: c", "/c\": d"}}},
+		Matches: []egress.Match{{Methods: []string{"GET"}, Paths: []string{"/a:c", "/c,d=%22"}}},
 	}
-	x := asked{Bottle: "dev", Proposal: egress.Proposal{Route: &want, Reason: "one\nhost: evil.example.com\r\n\x1b[2Jtwo"}}
+	x := asked{Bottle: "dev", Labels: []string{"new host"}, Proposal: egress.Proposal{Route: &want, Reason: "one\nhost: evil.example.com\r\n\x1b[2J\u202e\u009b\ttwo" + strings.Repeat(" and more", 50)}}
 	text := string(routeText(x))
-	if strings.ContainsAny(text, "\x1b\r") || strings.Contains(text, "\nhost: evil") {
+	if strings.ContainsAny(text, "\x1b\r\t\u202e\u009b") || strings.Contains(text, "\nhost: evil") || !strings.Contains(text, "\n# ! new host\n") {
 		t.Errorf("it reads %q", text)
 	}
 	got, err := readRoute([]byte(text))
@@ -41,6 +41,7 @@ func TestReadRoute(t *testing.T) {
 		{"host: '*.example.com'", "wildcard"},
 		{"host: a.example.com\nmethods: ['GET IT']", "a method is a word"},
 		{"host: a.example.com\npaths: [x]", "path"},
+		{"host: a.example.com\npaths: ['/a b']", "write %20"},
 		{"[]", "cannot unmarshal"},
 	}
 	for _, tt := range tests {

@@ -123,7 +123,7 @@ func routeLines(r egress.Route, note string) string {
 	if len(r.Matches) > 0 && !all {
 		matches := make([]string, len(r.Matches))
 		for i, m := range r.Matches {
-			matches[i] = "{" + mapping("methods", quoted(m.Methods), "paths", quoted(m.Paths)) + "}"
+			matches[i] = "{" + mapping("methods", listText(m.Methods), "paths", listText(m.Paths)) + "}"
 		}
 		line(true, "matches: [%s]", strings.Join(matches, ", "))
 	}
@@ -132,7 +132,7 @@ func routeLines(r egress.Route, note string) string {
 			"header", quotedOne(x.Header), "query", quotedOne(x.Query)))
 	}
 	line(r.TLSPassthrough || len(r.SSRFIPAllowlist) > 0, "pipelock: {%s}",
-		mapping("tls_passthrough", yes(r.TLSPassthrough), "ssrf_ip_allowlist", quoted(r.SSRFIPAllowlist)))
+		mapping("tls_passthrough", yes(r.TLSPassthrough), "ssrf_ip_allowlist", listText(r.SSRFIPAllowlist)))
 	line(r.GitFetch, "git: {fetch: true}")
 	line(r.WebSocket, "websocket: true")
 	line(r.MaxBody > 0, "max_body: %s", plan.Bytes(r.MaxBody))
@@ -167,7 +167,7 @@ func quotedOne(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-func quoted(words []string) string {
+func listText(words []string) string {
 	if len(words) == 0 {
 		return ""
 	}
@@ -183,7 +183,7 @@ func tokenText(ref string) string {
 	if command, ok := strings.CutPrefix(ref, "command:"); ok {
 		var argv []string
 		if json.Unmarshal([]byte(command), &argv) == nil {
-			return "{command: " + quoted(argv) + "}"
+			return "{command: " + listText(argv) + "}"
 		}
 	}
 	return quotedOne(ref)

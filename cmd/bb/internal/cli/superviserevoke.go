@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/engine/approval"
@@ -111,14 +110,7 @@ func (c *superviseRevokeCmd) named(id spec.ID, o approval.Overlay, now []inForce
 		ids = append(ids, f.approvals()...)
 	}
 	slices.Sort(ids)
-	ids = slices.DeleteFunc(slices.Compact(ids), func(s string) bool { return !strings.HasPrefix(s, c.ID) })
-	switch len(ids) {
-	case 1:
-		return ids[0], nil
-	case 0:
-		return "", diag.Errorf("nothing of %s is approved by that name", id).WithHint("bb supervise approved %s lists what is", id)
-	}
-	return "", diag.Errorf("%d approvals of %s begin with %s", len(ids), id, c.ID).WithHint("name more of the one")
+	return oneID(c.ID, slices.Compact(ids), "is approved", fmt.Sprintf("bb supervise approved %s lists what is", id))
 }
 
 // stray counts what is approved of what is in force.

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/state"
 )
 
 const (
@@ -15,7 +17,8 @@ const (
 	lookAgain  = 5 * time.Second
 )
 
-// watched is one line of --watch --json.
+// watched is one line of --watch --json. What waits is told again when its digest
+// moved.
 type watched struct {
 	Event string `json:"event"` // "waits" or "gone"
 	ID    string `json:"id"`
@@ -29,12 +32,14 @@ func (c *superviseListCmd) watch(ctx context.Context, a *app) error {
 	defer release()
 	w := newWatching(ctx)
 	defer w.close()
-	p, err := a.supervising(ctx, nil)
+	w.everywhere = c.All
+	p, err := a.overseeing(ctx, state.Open)
 	if err != nil {
 		return contextErr(ctx, err)
 	}
 	known := map[string]asked{}
 	said, looked := "", time.Now()
+	var failed error // of the last look
 	for {
 		all, err := w.list(p)
 		if ctx.Err() != nil {
@@ -42,16 +47,17 @@ func (c *superviseListCmd) watch(ctx context.Context, a *app) error {
 		}
 		if time.Since(looked) > lookAgain {
 			looked = time.Now()
-			again, broken := a.supervising(ctx, nil)
+			again, broken := a.overseeing(ctx, state.Open)
 			if broken == nil {
 				p = again
 			}
-			err = errors.Join(err, broken)
+			failed = broken
 		}
+		err = errors.Join(mistakes(p), failed, err)
 		if text := fmt.Sprint(err); err != nil && text != said {
 			a.warn(flatten(err))
-			said = text
 		}
+		said = fmt.Sprint(err)
 		if err := c.tell(a, known, all); err != nil {
 			return err
 		}
@@ -63,13 +69,22 @@ func (c *superviseListCmd) watch(ctx context.Context, a *app) error {
 	}
 }
 
-// tell prints what is new in all, and what of the known is not in it any more.
+// mistakes are those of manifests, which hide no bottle.
+func mistakes(p *planning) error {
+	if len(p.warnings) == 0 {
+		return nil
+	}
+	return p.warnings
+}
+
+// tell prints what is new in all, or judged anew, and what of the known is not in
+// it any more.
 func (c *superviseListCmd) tell(a *app, known map[string]asked, all []asked) error {
 	there := map[string]bool{}
 	var events []watched
 	for _, x := range all {
 		there[x.Proposal.ID] = true
-		if _, ok := known[x.Proposal.ID]; !ok {
+		if before, ok := known[x.Proposal.ID]; !ok || before.Digest != x.Digest || before.line() != x.line() {
 			events = append(events, watched{"waits", x.Proposal.ID, &x})
 		}
 		known[x.Proposal.ID] = x
@@ -84,9 +99,9 @@ func (c *superviseListCmd) tell(a *app, known map[string]asked, all []asked) err
 		var err error
 		switch {
 		case c.JSON:
-			err = json.NewEncoder(a.stdout).Encode(e)
+			err = a.printLine(e)
 		case e.asked != nil:
-			_, err = fmt.Fprintln(a.stdout, e.line())
+			_, err = fmt.Fprintln(a.stdout, view.Cut(e.line(), a.columns()))
 		default:
 			_, err = fmt.Fprintf(a.stdout, "%s  waits no more\n", short(e.ID))
 		}

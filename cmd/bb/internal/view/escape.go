@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Escape makes text of an agent safe to print: control characters, invisible
@@ -47,7 +49,31 @@ func EscapeJSON(s string) string {
 	return b.String()
 }
 
+// unsafeRune are also those that look like nothing, as the fillers of Hangul and
+// the empty pattern of Braille.
 func unsafeRune(r rune) bool {
-	return r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar ||
-		unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r))
+	switch {
+	case r == '\t':
+		return false
+	case r < unicode.MaxASCII:
+		return r < ' '
+	}
+	return !unicode.IsGraphic(r) || r == unicode.ReplacementChar || r == '\u2800' ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// OneLine is Escape for text that is shown within a line: runs of white space, by
+// which it could be wrapped into lines that look like bb's, are one space.
+func OneLine(s string) string { return Escape(strings.Join(strings.Fields(s), " ")) }
+
+// Quote puts text of an agent's in quotes: where it ends is not its to say.
+func Quote(s string) string { return `"` + strings.ReplaceAll(OneLine(s), `"`, `\"`) + `"` }
+
+// Cut keeps a line within so many columns, with a mark where it went on.
+func Cut(line string, columns int) string { return ansi.Truncate(line, columns, "~") }
+
+// Fold breaks a line into pieces of so many columns. Where they begin is not for
+// the text to say, so words are broken too.
+func Fold(line string, columns int) []string {
+	return strings.Split(ansi.Hardwrap(line, max(columns, 1), true), "\n")
 }

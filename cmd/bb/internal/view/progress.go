@@ -178,7 +178,6 @@ type event struct {
 
 // JSONProgress prints one JSON object per event.
 func JSONProgress(w io.Writer) func(apply.Event) {
-	enc := json.NewEncoder(w)
 	return func(e apply.Event) {
 		v := event{
 			Type: "step", ID: e.Node.Resource(), Backend: e.Node.Backend, Op: string(e.Node.Op),
@@ -187,6 +186,8 @@ func JSONProgress(w io.Writer) func(apply.Event) {
 		if e.Err != nil {
 			v.Error = e.Err.Error()
 		}
-		_ = enc.Encode(v) // a reader that went away ends nothing
+		if b, err := json.Marshal(v); err == nil {
+			_, _ = fmt.Fprintln(w, EscapeJSON(string(b))) // a reader that went away ends nothing
+		}
 	}
 }

@@ -145,10 +145,33 @@ func TestEscape(t *testing.T) {
 		"a\u2028b":        `a\u2028b`,
 		"a\U000e0041b":    `a\U000e0041b`,
 		"bad\xff":         `bad\ufffd`,
+		"a\u009bb\x7f":    `a\u009bb\u007f`,
+		"a\u3164\u2800b":  `a\u3164\u2800b`, // they look like nothing
+		"a\ufe0f\u115fb":  `a\ufe0f\u115fb`,
+		"a\ue000b":        `a\ue000b`,
 	} {
 		if got := Escape(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+// What is an agent's ends where bb says, and begins no line.
+func TestWithinALine(t *testing.T) {
+	if got, want := OneLine("  a \u00a0\u2003\n\tb\u2028c  "), "a b c"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := Quote(`a" [new host] \u202e`+"\u202e"), `"a\" [new host] \u202e\u202e"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := Cut("one two \u4e2d\u6587", 10), "one two ~"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Cut("one", 3); got != "one" {
+		t.Errorf("%q", got)
+	}
+	if diff := cmp.Diff([]string{"ab  c", "d \u4e2d", "\u6587"}, Fold("ab  cd \u4e2d\u6587", 5)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
