@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -237,54 +236,4 @@ func hold(ctx context.Context, h home) (func(), error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// lastLine is the newest state line of the log.
-func lastLine(h home) *egress.StateLine {
-	b, err := readLog(h.log())
-	if err != nil {
-		return nil
-	}
-	var last *egress.StateLine
-	for line := range bytes.Lines(b) {
-		var s egress.StateLine
-		if json.Unmarshal(line, &s) == nil && s.Version != 0 && s.State != "" {
-			last = &s
-		}
-	}
-	return last
-}
-
-// maxLog is more than a sidecar keeps.
-const maxLog = 1 << 20
-
-// readLog reads a log, which may be anything that the sidecar made of it.
-func readLog(path string) ([]byte, error) {
-	f, err := openLog(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxLog))
-}
-
-func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no log", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// lastText is the end of the log.
-func lastText(h home) []byte {
-	b, _ := readLog(h.log())
-	return bytes.TrimSpace(b[max(0, len(b)-1<<10):])
 }

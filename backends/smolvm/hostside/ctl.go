@@ -3,7 +3,6 @@ package hostside
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -85,62 +83,4 @@ func (s *Sidecars) AccessLog(ctx context.Context, id spec.ID, r egress.LogReques
 		return nil
 	}
 	return err
-}
-
-// Logs copies what the sidecar said, and what the one before it said.
-func (s *Sidecars) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w io.Writer) error {
-	h := s.home(id)
-	before, err := readLog(h.log() + ".before")
-	if gone(err) != nil {
-		return err
-	}
-	now, err := readLog(h.log())
-	if gone(err) != nil {
-		return err
-	}
-	all := append(before, now...)
-	if r.Tail > 0 {
-		all = lastLines(all, r.Tail)
-	}
-	if _, err := w.Write(all); err != nil || !r.Follow {
-		return err
-	}
-	return follow(ctx, h.log(), int64(len(now)), w)
-}
-
-// follow copies what is added to a log until ctx ends. One that was begun anew
-// is copied from its beginning.
-func follow(ctx context.Context, path string, at int64, w io.Writer) error {
-	for {
-		f, err := openLog(path)
-		if gone(err) != nil {
-			return err
-		}
-		if err == nil {
-			if info, err := f.Stat(); err == nil && info.Size() < at {
-				at = 0
-			}
-			n, err := io.Copy(w, io.NewSectionReader(f, at, 1<<20))
-			at += n
-			if err = errors.Join(err, f.Close()); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-func lastLines(b []byte, n int) []byte {
-	for i := len(b) - 2; i >= 0; i-- {
-		if b[i] == '\n' {
-			if n--; n == 0 {
-				return b[i+1:]
-			}
-		}
-	}
-	return b
 }
