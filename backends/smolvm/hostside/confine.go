@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/bb/egress"
 )
 
 // confinement names what follows: a sidecar that was started under other rules
 // is replaced.
-const confinement = "1"
+const confinement = "2"
 
 const pidFile = "pid"
 
@@ -69,8 +71,22 @@ func claim(path string) error {
 	return err
 }
 
-// Adopt keeps what Become left open from children.
-func Adopt() { sealDescriptors() }
+// Adopt takes what the one who ran Become left to this process: it keeps what
+// is open from children, and returns the key to its control socket, which comes
+// on standard input.
+func Adopt() (key string, err error) {
+	sealDescriptors()
+	key, err = egress.ReadControlKey(os.Stdin)
+	if err != nil {
+		return "", fmt.Errorf("standard input: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return "", err
+	}
+	defer null.Close()
+	return key, Onto(null, 0)
+}
 
 func limit() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {

@@ -51,6 +51,10 @@ func landlockVersion() int {
 	return int(n)
 }
 
+// socketsVersion is the first that keeps a process from the named sockets of
+// others. It says nothing about those that the sidecar and its children make.
+const socketsVersion = 9
+
 // Rights of a directory that is only read, or whose programs are run.
 const (
 	readRights = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
@@ -73,6 +77,9 @@ func rights(version int) uint64 {
 	}
 	if version >= 5 {
 		all |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	}
+	if version >= socketsVersion {
+		all |= unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 	}
 	return all
 }

@@ -33,7 +33,11 @@ func (s *Sidecars) ctl(ctx context.Context, id spec.ID, stdin io.Reader, stdout 
 	}
 	said := &bytes.Buffer{}
 	sealDescriptors()
-	cmd := exec.CommandContext(ctx, s.at(r.Image), append([]string{"sidecar", "ctl", "--control", h.control()}, args...)...)
+	reach := []string{"sidecar", "ctl", "--control", h.control()}
+	if r.Keyed {
+		reach = append(reach, "--key", h.file(keyFile)) // its place, never the key: others see arguments
+	}
+	cmd := exec.CommandContext(ctx, s.at(r.Image), append(reach, args...)...)
 	cmd.Dir, cmd.Env = "/", []string{"HOME=/nonexistent"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = stdin, stdout, said, time.Second
 	err := cmd.Run()

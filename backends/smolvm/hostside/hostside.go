@@ -74,12 +74,15 @@ type record struct {
 	Source   string `json:"source,omitempty"`
 	Created  int64  `json:"created"` // unix seconds
 	Pipelock string `json:"pipelock,omitempty"`
+	// Keyed says that it takes commands with its key only; bb of old knew none.
+	Keyed bool `json:"keyed,omitempty"`
 }
 
 // Names in an instance's directory.
 const (
 	instanceFile = "instance" // whose it is, as long as anything is left
 	recordFile   = "sidecar"  // as long as there is one
+	keyFile      = "key"      // to the control socket of the one that was started last
 )
 
 // home is an instance's directory: its name is short, since sockets lie in it.
@@ -199,7 +202,7 @@ func (s *Sidecars) Ensure(ctx context.Context, want *spec.Spec) error {
 func (s *Sidecars) record(want *spec.Spec) record {
 	r := record{
 		Ref: rand.Text(), Image: s.Image(), Version: s.opts.Version, Created: time.Now().Unix(),
-		Source: filepath.Base(want.Source.AgentFile),
+		Source: filepath.Base(want.Source.AgentFile), Keyed: true,
 	}
 	if want.Gate.Pipelock {
 		r.Pipelock = s.opts.Pipelock
@@ -239,7 +242,9 @@ func (s *Sidecars) Stop(ctx context.Context, id spec.ID) error {
 
 // Remove ends the sidecar. Its authority and its logs stay.
 func (s *Sidecars) Remove(ctx context.Context, id spec.ID) error {
-	return s.ended(ctx, id, func(h home) error { return gone(os.Remove(h.file(recordFile))) })
+	return s.ended(ctx, id, func(h home) error {
+		return errors.Join(gone(os.Remove(h.file(recordFile))), gone(os.Remove(h.file(keyFile))))
+	})
 }
 
 // ended ends the sidecar, and then does something while nobody starts it.
@@ -304,6 +309,10 @@ func write(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return replace(path, b)
+}
+
+func replace(path string, b []byte) error {
 	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
 		return err
 	}

@@ -34,11 +34,7 @@ func shortDir(t *testing.T) string {
 
 func newSidecars(t *testing.T) (*Sidecars, *spec.Spec) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(Options{Dir: filepath.Join(shortDir(t), "s"), Self: self, Version: "test"})
+	s, err := New(Options{Dir: filepath.Join(shortDir(t), "s"), Self: bb, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

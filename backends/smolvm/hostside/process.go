@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -78,6 +80,13 @@ func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) erro
 	if err := gone(os.Rename(h.log(), h.log()+".before")); err != nil {
 		return err
 	}
+	key := "" // another one for each life
+	if r.Keyed {
+		key = egress.NewControlKey()
+		if err := replace(h.file(keyFile), []byte(key)); err != nil {
+			return err
+		}
+	}
 	sealDescriptors()
 	args := []string{"sidecar", "host"}
 	if r.Pipelock != "" {
@@ -88,7 +97,8 @@ func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) erro
 		// It is at home in its directory: no argument names it.
 		cmd := exec.Command(s.at(r.Image), args...)
 		cmd.Dir, cmd.Env = h.own(), []string{"BB_INSTANCE=" + id.Name(), "HOME=/nonexistent"}
-		cmd.Stderr = said // until it is confined
+		cmd.Stdin = strings.NewReader(key) // where nobody else can read it
+		cmd.Stderr = said                  // until it is confined
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		return cmd
 	})

@@ -20,7 +20,10 @@ func (a *app) sidecarHost(ctx context.Context) error {
 	if !o.Confined {
 		return hostside.Become(args, programs)
 	}
-	hostside.Adopt()
+	key, err := hostside.Adopt()
+	if err != nil {
+		return err
+	}
 	at, err := hostside.Here()
 	if err == nil {
 		err = os.MkdirAll(at.Pipelock, 0o700)
@@ -33,7 +36,7 @@ func (a *app) sidecarHost(ctx context.Context) error {
 		return err
 	}
 	err = sidecar.Run(ctx, sidecar.Options{
-		DoorSocket: at.Door, ControlSocket: at.Control, CADir: at.CA,
+		DoorSocket: at.Door, ControlSocket: at.Control, ControlKey: key, CADir: at.CA,
 		Instance: os.Getenv("BB_INSTANCE"), Build: Version, Pipelock: o.Pipelock, PipelockDir: at.Pipelock,
 		Stdout: log, Stderr: log,
 	})
