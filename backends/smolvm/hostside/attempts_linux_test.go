@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ import (
 	"github.com/bot-bottle/bb/egress"
 )
 
-func init() { roles["host"] = playHost }
+func init() { roles["host"], roles["lock"] = playHost, playLock }
 
 // playHost is bb as far as its confinement goes, and then a sidecar that was
 // taken over: what it can do is told to the test.
@@ -47,9 +48,13 @@ type attempts struct {
 	Abstract string // a socket
 	Sibling  string // the directory of another sidecar
 	Process  int    // and its process
+	Hide     string // how it wants to outlive the bottle
 }
 
 func (a attempts) run(key string) error {
+	if a.Hide != "" {
+		return hide(a.Hide)
+	}
 	did := map[string]bool{}
 	try := func(what string, err error) { did[what] = err == nil }
 	a.files(try)
@@ -89,7 +94,13 @@ func (a attempts) files(try func(string, error)) {
 	try("run a file", exec.Command(a.Secret+".sh").Run())
 	try("a child reads it", exec.Command("/bin/cat", a.Secret).Run())
 	try("own directory", os.WriteFile("mine", nil, 0o600))
-	try("write what bb believes", os.WriteFile("../sidecar", nil, 0o600))
+	err = errors.New("nothing")
+	for _, name := range []string{recordFile, processFile, keyFile, instanceFile, "lock"} {
+		if os.WriteFile("../"+name, nil, 0o600) == nil || os.Remove("../"+name) == nil {
+			err = nil
+		}
+	}
+	try("write what bb believes", err)
 }
 
 func (a attempts) processes(try func(string, error)) {
@@ -197,4 +208,45 @@ func say(socket, text string) (string, error) {
 		err = nil // what follows is that it was cut off
 	}
 	return string(said), err
+}
+
+// hide lets go of the lock, by which bb knows a sidecar, and does not end.
+func hide(how string) error {
+	signal.Ignore(syscall.SIGTERM)
+	for fd := 3; fd < 64; fd++ {
+		var is unix.Stat_t
+		if unix.Fstat(fd, &is) == nil && is.Mode&unix.S_IFMT == unix.S_IFREG {
+			_ = unix.Close(fd)
+		}
+	}
+	switch how {
+	case "no pid file":
+		if err := os.Remove(pidFile); err != nil {
+			return err
+		}
+	case "a child has the lock":
+		child := exec.Command(os.Args[0], "sidecar", "lock")
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Start(); err != nil {
+			return err
+		}
+		for held, _ := os.Stat("held"); held == nil; held, _ = os.Stat("held") {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := os.WriteFile("did", nil, 0o600); err != nil {
+		return err
+	}
+	time.Sleep(time.Minute)
+	return nil
+}
+
+func playLock([]string) error {
+	signal.Ignore(syscall.SIGTERM)
+	err := claim(pidFile)
+	if err == nil {
+		err = os.WriteFile("held", nil, 0o600)
+	}
+	time.Sleep(time.Minute)
+	return err
 }

@@ -1,7 +1,6 @@
 package hostside
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +24,8 @@ const pidFile = "pid"
 const maxDescriptors = 16384
 
 // Become makes this process the sidecar of its working directory: it takes the
-// pid file's lock, which outlives the exec, confines itself, and runs argv. It
+// pid file's lock, which outlives the exec, writes down who it is, confines
+// itself, and runs argv. It
 // returns only an error. Threads are confined one by one: so the one that does
 // it runs the new program, which then has no other.
 func Become(argv []string, readable []string) error {
@@ -37,10 +37,14 @@ func Become(argv []string, readable []string) error {
 	if err != nil {
 		return err
 	}
+	unix.Umask(0o077)
 	if err := claim(pidFile); err != nil {
 		return err
 	}
-	unix.Umask(0o077)
+	me := process{os.Getpid(), time.Now(), born(os.Getpid())}
+	if err := write(home(filepath.Dir(dir)).file(processFile), me); err != nil {
+		return err
+	}
 	if err := limit(); err != nil {
 		return err
 	}
@@ -60,15 +64,7 @@ func claim(path string) error {
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		return errors.New("another sidecar has this directory")
 	}
-	b, err := json.Marshal(process{os.Getpid(), time.Now()})
-	if err != nil {
-		return err
-	}
-	if err := unix.Ftruncate(fd, 0); err != nil {
-		return err
-	}
-	_, err = unix.Pwrite(fd, b, 0)
-	return err
+	return nil
 }
 
 // Adopt takes what the one who ran Become left to this process: it keeps what

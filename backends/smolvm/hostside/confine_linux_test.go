@@ -50,7 +50,7 @@ func takenOver(t *testing.T, uid uint32) {
 	defer l.Close()
 	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	own(t, base, uid)
-	sibling := begun(t, bb, home(a.Sibling), as)
+	sibling := launch(t, bb, home(a.Sibling), as)
 	a.Process = sibling.Process.Pid
 	told(t, home(a.Sibling), as, "apply", sibling.document)
 	neighbor := exec.Command("/bin/sleep", "60")
@@ -70,7 +70,7 @@ func takenOver(t *testing.T, uid uint32) {
 		t.Fatal(err)
 	}
 	own(t, string(h), uid)
-	if err := begun(t, played, h, as).Wait(); err != nil {
+	if err := launch(t, played, h, as).Wait(); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(h.own("did"))

@@ -26,7 +26,7 @@ func (s *Sidecars) ctl(ctx context.Context, id spec.ID, stdin io.Reader, stdout 
 		}
 		return err
 	}
-	if p, err := holder(h); err != nil {
+	if p, err := serving(h); err != nil {
 		return err
 	} else if p.PID == 0 {
 		return diag.Errorf("sidecar of %s does not run", id).WithHint("'bb apply' starts it")

@@ -82,6 +82,7 @@ type record struct {
 const (
 	instanceFile = "instance" // whose it is, as long as anything is left
 	recordFile   = "sidecar"  // as long as there is one
+	processFile  = "process"  // the one that was started last
 	keyFile      = "key"      // to the control socket of the one that was started last
 )
 
@@ -124,7 +125,7 @@ func look(h home, id spec.ID) (smolvm.Sidecar, error) {
 		}
 		return x, err
 	}
-	p, err := holder(h)
+	p, err := serving(h)
 	if err != nil {
 		return x, err
 	}
@@ -132,10 +133,19 @@ func look(h home, id spec.ID) (smolvm.Sidecar, error) {
 		Ref: r.Ref, Running: p.PID != 0, Created: r.Created, Image: r.Image,
 		Version: r.Version, Source: r.Source, Pipelock: r.Pipelock != "",
 	}
-	x.Part.Status = "not running"
-	if p.PID != 0 {
-		x.Part.Status = fmt.Sprintf("process %d since %s", p.PID, p.Since.Local().Format(time.DateTime))
+	switch left, err := alive(h); {
+	case p.PID != 0:
+		x.Part.Status = fmt.Sprintf("process %d", p.PID)
+		if !p.Since.IsZero() {
+			x.Part.Status += " since " + p.Since.Local().Format(time.DateTime)
+		}
 		x.State = lastLine(h)
+	case err != nil:
+		return x, err
+	case len(left) > 0:
+		x.Part.Status = fmt.Sprintf("not running, but process %d of it is", left[0])
+	default:
+		x.Part.Status = "not running"
 	}
 	return x, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -43,7 +42,7 @@ func TestKeyOfASidecar(t *testing.T) {
 	if said, err := say(h.control(), "bb1 key "+string(key)+"\nbb1 apply\n"+document); err != nil || said != `{"ok":true}`+"\n" {
 		t.Errorf("with the key: %q, %v", said, err)
 	}
-	p, err := holder(h)
+	p, err := serving(h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,11 +153,11 @@ func TestSidecarOfAnOlderBB(t *testing.T) {
 	if reply, err := s.Control(t.Context(), one.ID, "get", nil); err != nil || !bytes.Contains(reply, []byte(`"ok":true`)) {
 		t.Errorf("%s, %v", reply, err)
 	}
-	was, _ := holder(h)
+	was, _ := serving(h)
 	if err := s.Ensure(t.Context(), one); err != nil {
 		t.Fatal(err)
 	}
-	if is, err := holder(h); err != nil || is.PID == 0 || is.PID == was.PID || syscall.Kill(was.PID, 0) == nil && !isZombie(was.PID) {
+	if is, err := serving(h); err != nil || is.PID == 0 || is.PID == was.PID || was.PID == 0 || born(was.PID) != "" {
 		t.Errorf("%+v before, %+v now, %v", was, is, err)
 	}
 	if reply, err := s.Control(t.Context(), one.ID, "get", nil); err != nil || !bytes.Contains(reply, []byte(`"ok":true`)) {
@@ -167,15 +166,4 @@ func TestSidecarOfAnOlderBB(t *testing.T) {
 	if said, err := say(h.control(), "bb1 get\n"); err != nil || strings.Contains(said, "true") {
 		t.Errorf("%s, %v", said, err)
 	}
-}
-
-// isZombie: it has ended, and nobody has looked.
-func isZombie(pid int) bool {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	b, _ := io.ReadAll(f)
-	return bytes.Contains(b, []byte(") Z "))
 }

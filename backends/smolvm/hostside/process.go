@@ -3,19 +3,14 @@ package hostside
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -53,21 +48,13 @@ func Here() (Places, error) {
 	return Places{h.door(), h.control(), h.own("ca"), h.own("pipelock"), h.log()}, err
 }
 
-// process is what a sidecar writes into its pid file, which it keeps locked:
-// who holds the lock is the kernel's to say, and no number that another process
-// got is ever taken for a sidecar's.
-type process struct {
-	PID   int       `json:"pid"`
-	Since time.Time `json:"since"`
-}
-
 // start starts the sidecar unless it runs and speaks. The caller holds its lock.
 func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) error {
-	p, err := holder(h)
+	p, err := serving(h)
 	if err != nil || p.PID != 0 && lastLine(h) != nil {
 		return err
 	}
-	if err := end(ctx, h); err != nil { // one that never spoke
+	if err := end(ctx, h); err != nil { // one that never spoke, or speaks for itself
 		return err
 	}
 	if err := s.program(r.Image); err != nil {
@@ -159,71 +146,6 @@ func await(ctx context.Context, h home, ended <-chan struct{}) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// holder is the process that has the pid file locked; a zero PID means none.
-func holder(h home) (process, error) {
-	f, err := os.OpenFile(h.own(pidFile), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return process{}, nil
-	}
-	if err != nil {
-		return process{}, err
-	}
-	defer f.Close()
-	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil {
-		return process{}, err
-	}
-	if lock.Type == unix.F_UNLCK {
-		return process{}, nil
-	}
-	if lock.Pid <= 1 {
-		return process{}, diag.Errorf("the sidecar in %s runs where this bb cannot end it", h).
-			WithHint("run bb where it was started (another container or machine)")
-	}
-	var p process
-	_ = json.NewDecoder(io.LimitReader(f, 1<<10)).Decode(&p) // one that has just begun has not written
-	p.PID = int(lock.Pid)
-	return p, nil
-}
-
-// end ends the process that holds the pid file, and nothing else of its number.
-func end(ctx context.Context, h home) error {
-	for sig, late := syscall.SIGTERM, time.Now().Add(3*time.Second); ; {
-		p, err := holder(h)
-		if err != nil || p.PID == 0 {
-			return err
-		}
-		if time.Now().After(late) {
-			sig = syscall.SIGKILL
-		}
-		if err := kill(h, p.PID, sig); err != nil {
-			return fmt.Errorf("end the sidecar (pid %d): %w", p.PID, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// kill takes hold of the process before it looks a second time that it is the
-// sidecar: where the system has such handles its number cannot change hands.
-func kill(h home, pid int, sig syscall.Signal) error {
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
-	defer p.Release() //nolint:errcheck // nothing to lose
-	if again, err := holder(h); err != nil || again.PID != pid {
-		return err
-	}
-	if err := p.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil
 }
 
 // hold takes the turn of an instance.

@@ -21,9 +21,9 @@ type started struct {
 	document string // one that fits it
 }
 
-// begun starts a program as the sidecar of a directory, as bb does it. That of
+// launch starts a program as the sidecar of a directory, as bb does it. That of
 // bb has said its first word then.
-func begun(t *testing.T, program string, h home, as *syscall.SysProcAttr) *started {
+func launch(t *testing.T, program string, h home, as *syscall.SysProcAttr) *started {
 	t.Helper()
 	for _, dir := range []string{string(h), h.own(), filepath.Dir(h.door())} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
