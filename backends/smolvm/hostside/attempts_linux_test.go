@@ -1,6 +1,7 @@
 package hostside
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,9 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
-func init() { roles["host"], roles["lock"] = playHost, playLock }
+func init() { roles["host"], roles["lock"], roles["eat"] = playHost, playLock, playEat }
 
 // playHost is bb as far as its confinement goes, and then a sidecar that was
 // taken over: what it can do is told to the test.
@@ -49,11 +52,15 @@ type attempts struct {
 	Sibling  string // the directory of another sidecar
 	Process  int    // and its process
 	Hide     string // how it wants to outlive the bottle
+	Grow     bool   // whether a child of it takes all memory
 }
 
 func (a attempts) run(key string) error {
-	if a.Hide != "" {
+	switch {
+	case a.Hide != "":
 		return hide(a.Hide)
+	case a.Grow:
+		return grow()
 	}
 	did := map[string]bool{}
 	try := func(what string, err error) { did[what] = err == nil }
@@ -249,4 +256,37 @@ func playLock([]string) error {
 	}
 	time.Sleep(time.Minute)
 	return err
+}
+
+// grow has a child that takes too much, and then another one that lives.
+func grow() error {
+	out := &bytes.Buffer{}
+	err := child.Run(context.Background(), child.Options{
+		Path: os.Args[0], Args: []string{"sidecar", "eat"}, Stdout: out, Stderr: io.Discard,
+	})
+	var exit *child.ExitError
+	if !errors.As(err, &exit) || out.String() != "begun" {
+		return fmt.Errorf("the child that took %d: %w, %s", 3*maxData/2, err, out)
+	}
+	if err := os.WriteFile("did", nil, 0o600); err != nil {
+		return err
+	}
+	return child.Run(context.Background(), child.Options{Path: "/bin/sleep", Args: []string{"60"}})
+}
+
+// playEat takes half more than a child may have.
+func playEat([]string) error {
+	fmt.Print("begun")
+	const piece = 32 << 20
+	var all [][]byte
+	for range 3 * maxData / 2 / piece {
+		b := make([]byte, piece)
+		for i := 0; i < piece; i += 4096 {
+			b[i] = 1
+		}
+		all = append(all, b)
+	}
+	fmt.Print(" and ended")
+	runtime.KeepAlive(all)
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // confinement names what follows: a sidecar that was started under other rules
@@ -20,8 +21,19 @@ const confinement = "2"
 
 const pidFile = "pid"
 
-// maxDescriptors is enough for a door of its default size.
-const maxDescriptors = 16384
+const (
+	// maxDescriptors is enough for a door of its default size.
+	maxDescriptors = 16384
+	// maxData is what the sidecar, and every child of it, may take in memory: as
+	// much as an engine gives a sidecar with all its children.
+	maxData = 1 << 30
+
+	// firstDescriptor of those that Become leaves open for good: below it is what
+	// a program finds by number.
+	firstDescriptor = 10
+	// scoreDescriptor is the process's oom_score_adj, if it has one: see child.Score.
+	scoreDescriptor = 3
+)
 
 // Become makes this process the sidecar of its working directory: it takes the
 // pid file's lock, which outlives the exec, writes down who it is, confines
@@ -48,8 +60,14 @@ func Become(argv []string, readable []string) error {
 	if err := limit(); err != nil {
 		return err
 	}
+	score := openScore()
 	if err := confine(dir, filepath.Join(filepath.Dir(dir), "d"), append([]string{self}, readable...)); err != nil {
 		return err
+	}
+	if score != nil { // what has that number here is not needed any more
+		if err := Onto(score, scoreDescriptor); err != nil {
+			return err
+		}
 	}
 	return syscall.Exec(self, append([]string{self}, argv...), os.Environ())
 }
@@ -57,8 +75,12 @@ func Become(argv []string, readable []string) error {
 // claim locks the pid file for this process. A record lock: the kernel names
 // its holder, exec keeps it and children do not have it.
 func claim(path string) error {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600) // stays open in the next program
+	low, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fd, err := unix.FcntlInt(uintptr(low), unix.F_DUPFD, firstDescriptor) // stays open in the next program
+	if err := errors.Join(err, unix.Close(low)); err != nil {             // before the lock, which it would end
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
@@ -72,6 +94,11 @@ func claim(path string) error {
 // on standard input.
 func Adopt() (key string, err error) {
 	sealDescriptors()
+	if score := keptScore(); score != nil {
+		if err := child.Score(score); err != nil {
+			return "", err
+		}
+	}
 	key, err = egress.ReadControlKey(os.Stdin)
 	if err != nil {
 		return "", fmt.Errorf("standard input: %w", err)
@@ -94,7 +121,16 @@ func limit() error {
 	}
 	files.Max = min(files.Max, maxDescriptors)
 	files.Cur = files.Max
-	return unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return err
+	}
+	var data unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_DATA, &data); err != nil {
+		return err
+	}
+	data.Max = min(data.Max, maxData)
+	data.Cur = data.Max
+	return unix.Setrlimit(unix.RLIMIT_DATA, &data)
 }
 
 // sealDescriptors closes at the next exec what this process was started with.

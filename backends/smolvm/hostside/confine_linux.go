@@ -30,6 +30,24 @@ func confine(dir, door string, programs []string) error {
 	return dropCapabilities()
 }
 
+// openScore opens what a confined process cannot open, and can still write.
+func openScore() *os.File {
+	f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_RDWR, 0)
+	if err != nil {
+		return nil // children do not end first then, which is all
+	}
+	return f
+}
+
+// keptScore is what openScore opened, nil where it could not.
+func keptScore() *os.File {
+	var is unix.Statfs_t
+	if unix.Fstatfs(scoreDescriptor, &is) != nil || is.Type != unix.PROC_SUPER_MAGIC {
+		return nil
+	}
+	return os.NewFile(scoreDescriptor, "oom_score_adj")
+}
+
 // Unconfined says what this system lacks, "" when nothing.
 func Unconfined() string {
 	switch version := landlockVersion(); {
