@@ -292,3 +292,21 @@ func TestProgramIsBusy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func logged(t *testing.T, s *Sidecars, one *spec.Spec) string {
+	t.Helper()
+	var said bytes.Buffer
+	if err := s.Logs(t.Context(), one.ID, backends.LogRequest{}, &said); err != nil {
+		t.Fatal(err)
+	}
+	return said.String()
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for late := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("no sign of " + what)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"github.com/bot-bottle/bb/backends/smolvm/hostside"
@@ -35,13 +34,13 @@ func (a *app) sidecarHost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = sidecar.Run(ctx, sidecar.Options{
+	if err := log.takeStderr(); err != nil {
+		return err
+	}
+	// How it ends is written to the log as standard error.
+	return sidecar.Run(ctx, sidecar.Options{
 		DoorSocket: at.Door, ControlSocket: at.Control, ControlKey: key, CADir: at.CA,
 		Instance: os.Getenv("BB_INSTANCE"), Build: Version, Pipelock: o.Pipelock, PipelockDir: at.Pipelock,
 		Stdout: log, Stderr: log,
 	})
-	if err != nil {
-		log.note("ended: %v", err)
-	}
-	return errors.Join(err, log.Close())
 }
