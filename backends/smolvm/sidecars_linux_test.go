@@ -198,6 +198,10 @@ func (p *plainSidecars) RemoveState(_ context.Context, id spec.ID) error {
 	return os.RemoveAll(p.at(id))
 }
 
+func (p *plainSidecars) Orphans(context.Context) ([]backends.Orphan, error) { return nil, nil }
+
+func (p *plainSidecars) RemoveOrphan(context.Context, backends.Orphan) error { return nil }
+
 func (p *plainSidecars) ctl(ctx context.Context, id spec.ID, in io.Reader, out io.Writer, args ...string) error {
 	p.mu.Lock()
 	dead := p.alive(id) == nil

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,8 +47,8 @@ type Options struct {
 
 // Sidecars implements smolvm.Sidecars.
 type Sidecars struct {
-	opts   Options
-	digest func() (string, error)
+	opts  Options
+	image func() (string, error)
 }
 
 var _ smolvm.Sidecars = (*Sidecars)(nil)
@@ -57,13 +58,13 @@ func New(o Options) (*Sidecars, error) {
 	if !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("hostside: %q is no absolute directory", o.Dir)
 	}
-	return &Sidecars{opts: o, digest: sync.OnceValues(func() (string, error) { return digest(o.Self) })}, nil
+	return &Sidecars{opts: o, image: sync.OnceValues(func() (string, error) { return imageOf(o.Self) })}, nil
 }
 
 // Used reports whether a directory has sidecars, or what is left of some.
 func Used(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "*", instanceFile))
-	return err == nil && len(found) > 0
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isHome(dir, e) })
 }
 
 // record is what a sidecar was made as.
@@ -84,6 +85,7 @@ const (
 	recordFile   = "sidecar"  // as long as there is one
 	processFile  = "process"  // the one that was started last
 	keyFile      = "key"      // to the control socket of the one that was started last
+	lockFile     = "lock"     // of who changes anything here
 )
 
 // home is an instance's directory: its name is short, since sockets lie in it.
@@ -105,9 +107,8 @@ func (s *Sidecars) List(context.Context) ([]smolvm.Sidecar, error) {
 	for _, e := range entries {
 		var id spec.ID
 		h := home(filepath.Join(s.opts.Dir, e.Name()))
-		// What has no owner yet was made by one who did not live to go on.
 		if read(h.file(instanceFile), &id) != nil || s.home(id) != h {
-			continue
+			continue // no bottle's: see Orphans
 		}
 		x, lookErr := look(h, id)
 		err = errors.Join(err, lookErr)
@@ -152,11 +153,11 @@ func look(h home, id spec.ID) (smolvm.Sidecar, error) {
 
 // Image names the program and how it is confined.
 func (s *Sidecars) Image() string {
-	sum, err := s.digest()
+	image, err := s.image()
 	if err != nil {
 		return ""
 	}
-	return "bb-" + sum + "-" + confinement
+	return image
 }
 
 // Check says what this machine lacks for a sidecar.
@@ -169,7 +170,7 @@ func (s *Sidecars) Check(want *spec.Spec) error {
 		return diag.Errorf("%s: there is no pipelock on this machine", want.ID).
 			WithHint("install it and set BB_PIPELOCK to the program, or take egress.pipelock out")
 	}
-	if _, err := s.digest(); err != nil {
+	if _, err := s.image(); err != nil {
 		return diag.Errorf("sidecar: bb cannot read itself: %v", diag.Cause(err)).WithHint("install bb again")
 	}
 	return nil
@@ -199,7 +200,7 @@ func (s *Sidecars) Ensure(ctx context.Context, want *spec.Spec) error {
 	if err := end(ctx, h); err != nil {
 		return err
 	}
-	if err := s.program(made.Image); err != nil {
+	if err := s.program(want.ID, made.Image); err != nil {
 		return err
 	}
 	if err := write(h.file(recordFile), made); err != nil {
@@ -279,18 +280,7 @@ func (s *Sidecars) RemoveState(ctx context.Context, id spec.ID) error {
 	if err := s.Remove(ctx, id); err != nil {
 		return err
 	}
-	h := s.home(id)
-	// Whose it is goes last: what a killed bb leaves is found again.
-	entries, err := os.ReadDir(string(h))
-	for _, e := range entries {
-		if e.Name() != instanceFile {
-			err = errors.Join(err, os.RemoveAll(h.file(e.Name())))
-		}
-	}
-	if gone(err) != nil {
-		return err
-	}
-	return os.RemoveAll(string(h))
+	return wipe(s.home(id))
 }
 
 // gone takes what is not there for removed.

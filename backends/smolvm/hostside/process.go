@@ -57,7 +57,7 @@ func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) erro
 	if err := end(ctx, h); err != nil { // one that never spoke, or speaks for itself
 		return err
 	}
-	if err := s.program(r.Image); err != nil {
+	if err := s.program(id, r.Image); err != nil {
 		return err
 	}
 	if err := errors.Join(private(filepath.Dir(h.door())), private(h.own())); err != nil {
@@ -150,7 +150,7 @@ func await(ctx context.Context, h home, ended <-chan struct{}) error {
 
 // hold takes the turn of an instance.
 func hold(ctx context.Context, h home) (func(), error) {
-	f, err := os.OpenFile(h.file("lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(h.file(lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
