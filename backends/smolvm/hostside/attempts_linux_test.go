@@ -68,6 +68,7 @@ func (a attempts) run(key string) error {
 	a.processes(try)
 	a.door(try)
 	a.sibling(try, key)
+	a.others(try)
 	plain := net.ListenConfig{}
 	plain.SetMultipathTCP(false) // which Landlock does not know
 	l, err := plain.Listen(context.Background(), "tcp", "127.0.0.1:0")

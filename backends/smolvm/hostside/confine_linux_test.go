@@ -93,7 +93,15 @@ func takenOver(t *testing.T, uid uint32) {
 		"hold a sibling's lock": false,
 		"a sibling: signal":     false, "a sibling: read its environment": false, "a sibling: trace": false,
 		"a sibling: read its memory": false, "a sibling: take a descriptor": false, "a sibling: signal by handle": false,
+		"compare with it": false, "move its pages": false, "have it end first": false, "see where it is": false,
+		"a sibling: compare with it": false, "a sibling: move its pages": false, "a sibling: have it end first": false,
+		"a sibling: see where it is": false,
+		"become root of a namespace": false, "mount": false, "open its score again": false, "list processes": false,
 		"own directory": true, "names": true, "run git's kind": true,
+
+		// Known limits: see docs/security.md.
+		"a sibling: change its limits": true, "change the mode of a file": true, "open a port without naming one": true,
+		"learn the names of a sibling's sockets": true, "connect to a sibling's door": landlockVersion() < socketsVersion,
 	}
 	if diff := cmp.Diff(want, did); diff != "" {
 		t.Errorf("what it could do (-want +got):\n%s", diff)

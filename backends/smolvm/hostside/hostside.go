@@ -1,7 +1,8 @@
 // Package hostside runs the sidecars of micro-VMs as processes of this machine,
 // one for each instance: in a session and a 0700 directory of its own, confined
 // to that directory, with an environment that is empty but for its instance's
-// name, and with no descriptor of who started it.
+// name, with no descriptor of who started it, and with a key to its control
+// socket, which all processes of its user can reach.
 package hostside
 
 import (
