@@ -35,7 +35,7 @@ var mayStart = map[string]string{
 	"backends/smolvm/cli/run.go":          "smolvm, which the user installed or names",
 	"backends/smolvm/hostside/process.go": "bb itself, as a machine's sidecar",
 	"backends/smolvm/hostside/confine.go": "bb itself, in the place of the process that confined itself",
-	"backends/smolvm/hostside/control.go": "bb itself, which speaks to such a sidecar",
+	"backends/smolvm/hostside/ctl.go":     "bb itself, which speaks to such a sidecar",
 	"backends/docker/ssh.go":              "ssh, to the engine that the user names",
 }
 

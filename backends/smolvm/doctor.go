@@ -28,10 +28,17 @@ func (d *Driver) Doctor(ctx context.Context) []backends.Finding {
 	if runtime.GOOS == "linux" {
 		list = append(list, virtualisation(kvmPath))
 	}
+	var machines []cli.Machine
 	if c != nil {
-		list = append(list, d.boots(ctx, c))
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		if machines, err = c.List(ctx); err != nil {
+			list = append(list, failure("machines", err))
+		} else {
+			list = append(list, boots(machines))
+		}
 	}
-	return list
+	return append(list, d.gates(ctx, machines)...)
 }
 
 const kvmPath = "/dev/kvm"
@@ -61,13 +68,7 @@ func virtualisation(path string) backends.Finding {
 }
 
 // boots judges by the machines that there are.
-func (d *Driver) boots(ctx context.Context, c *cli.Client) backends.Finding {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	machines, err := c.List(ctx)
-	if err != nil {
-		return failure("machines", err)
-	}
+func boots(machines []cli.Machine) backends.Finding {
 	failed := ""
 	for _, m := range machines {
 		switch m.State {

@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 func TestVirtualisation(t *testing.T) {
@@ -34,7 +37,7 @@ func TestVirtualisation(t *testing.T) {
 }
 
 func TestDoctor(t *testing.T) {
-	d, err := New(Options{Dir: t.TempDir(), Getenv: func(string) string { return "" }})
+	d, err := New(Options{Dir: t.TempDir(), Sidecars: newSidecars(t), Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +55,48 @@ func TestDoctor(t *testing.T) {
 	if f := byCheck(); f["smolvm"].Status != backends.StatusOK || f["boot"].Status != backends.StatusWarn {
 		t.Errorf("without machines: %+v", f)
 	}
-	w.up(t, newSpec(t))
-	if f := byCheck(); f["boot"].Status != backends.StatusOK {
+	one := newSpec(t)
+	w.up(t, one)
+	if f := byCheck(); f["boot"].Status != backends.StatusOK || f["sidecars"].Message != "1 sidecar of this bb, all running" {
 		t.Errorf("with one: %+v", f)
 	}
+
+	// A sidecar that ended while its machine runs, one of another bb, one that
+	// was stopped, and one that is nobody's.
+	w.sidecars.mu.Lock()
+	w.sidecars.stop(one.ID)
+	w.sidecars.image = "another"
+	w.sidecars.mu.Unlock()
+	if err := w.sidecars.Ensure(t.Context(), newSpecOf(t, "other")); err != nil {
+		t.Fatal(err)
+	}
+	stopped := newSpecOf(t, "stopped")
+	if err := w.sidecars.Ensure(t.Context(), stopped); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sidecars.Stop(t.Context(), stopped.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.sidecars.image, w.sidecars.orphans = "", []backends.Orphan{{Kind: "sidecar"}}
+	w.sidecars.made[one.ID], w.sidecars.made[stopped.ID] = w.sidecars.Image(), w.sidecars.Image()
+	var got []string
+	for _, f := range w.Doctor(t.Context()) {
+		if f.Check == "sidecars" {
+			got = append(got, string(f.Status)+" "+f.Message)
+		}
+	}
+	want := []string{
+		"warn no sidecar runs, and so nothing leads out of: dev", "warn the sidecar is of another bb: other",
+		"warn of no bottle: 1 directory", "ok stopped, as its bottle: stopped",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func newSpecOf(t *testing.T, agent string) *spec.Spec {
+	t.Helper()
+	s := newSpec(t)
+	s.ID.Agent = agent
+	return s
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// Orphans lists binaries of other versions that no machine has, and exported
-// images that no machine was made of. Both lie in this user's directory alone.
+// Orphans lists binaries of other versions that no machine has, exported images
+// that no machine was made of, and sidecars of nobody. All lie in this user's
+// directory alone.
 func (d *Driver) Orphans(ctx context.Context) ([]backends.Orphan, error) {
 	c, err := d.client(ctx)
 	if err != nil {
@@ -32,7 +33,10 @@ func (d *Driver) Orphans(ctx context.Context) ([]backends.Orphan, error) {
 		used[d.binDir(m.Labels[labelBinary])] = true
 		labels = append(labels, m.Labels[spec.LabelImage])
 	}
-	var out []backends.Orphan
+	out, err := d.opts.Sidecars.Orphans(ctx)
+	if err != nil {
+		return nil, err
+	}
 	bins, err := filepath.Glob(d.path(binPrefix + "*"))
 	if err != nil {
 		return nil, err
@@ -76,6 +80,9 @@ func (d *Driver) RemoveOrphan(ctx context.Context, o backends.Orphan) error {
 		}
 		return diag.Errorf("%s %s is in use, or not what it was", o.Kind, o.Name).
 			WithHint("'bb cleanup' lists what is left")
+	}
+	if o.Kind == "sidecar" {
+		return d.opts.Sidecars.RemoveOrphan(ctx, o)
 	}
 	return os.RemoveAll(o.Ref)
 }

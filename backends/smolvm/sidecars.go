@@ -33,6 +33,10 @@ type Sidecars interface {
 	// Remove ends it; RemoveState removes what is left of it. Gone is success.
 	Remove(ctx context.Context, id spec.ID) error
 	RemoveState(ctx context.Context, id spec.ID) error
+	// Orphans are sidecars, and what is left of some, that say of no instance
+	// whose they are. RemoveOrphan ends and removes one that still is.
+	Orphans(ctx context.Context) ([]backends.Orphan, error)
+	RemoveOrphan(ctx context.Context, o backends.Orphan) error
 	// Door is the socket that is lent to the machine.
 	Door(id spec.ID) string
 

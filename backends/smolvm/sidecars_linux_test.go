@@ -2,6 +2,7 @@ package smolvm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,9 @@ type plainSidecars struct {
 	mu      sync.Mutex
 	running map[spec.ID]*plainSidecar
 	altered map[spec.ID]bool
+	made    map[spec.ID]string // images
+	image   string             // "" is the usual one
+	orphans []backends.Orphan
 }
 
 type plainSidecar struct {
@@ -43,7 +47,7 @@ func newSidecars(t testing.TB) *plainSidecars {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &plainSidecars{t: t, dir: dir, running: map[spec.ID]*plainSidecar{}, altered: map[spec.ID]bool{}}
+	s := &plainSidecars{t: t, dir: dir, running: map[spec.ID]*plainSidecar{}, altered: map[spec.ID]bool{}, made: map[spec.ID]string{}}
 	t.Cleanup(func() {
 		for id := range s.running {
 			s.stop(id)
@@ -58,7 +62,7 @@ func (p *plainSidecars) at(id spec.ID, names ...string) string {
 }
 
 func (p *plainSidecars) Check(*spec.Spec) error { return nil }
-func (p *plainSidecars) Image() string          { return "plain" }
+func (p *plainSidecars) Image() string          { return cmp.Or(p.image, "plain") }
 func (p *plainSidecars) Door(id spec.ID) string { return p.at(id, "d", "s") }
 
 func (p *plainSidecars) alive(id spec.ID) *plainSidecar {
@@ -85,7 +89,7 @@ func (p *plainSidecars) List(context.Context) ([]Sidecar, error) {
 		err = errors.Join(err, readErr, json.Unmarshal(b, &id))
 		s := Sidecar{ID: id, Leftovers: []string{e.Name()}}
 		if x := p.running[id]; x != nil {
-			s.Part = &plan.Part{Ref: x.ref, Running: p.alive(id) != nil, Image: p.Image()}
+			s.Part = &plan.Part{Ref: x.ref, Running: p.alive(id) != nil, Image: p.made[id]}
 			if p.altered[id] {
 				s.Part.Altered = []string{"somebody's hand"}
 			}
@@ -118,6 +122,7 @@ func (p *plainSidecars) Ensure(_ context.Context, s *spec.Spec) error {
 	}
 	p.stop(s.ID)
 	delete(p.altered, s.ID)
+	p.made[s.ID] = p.Image()
 	b, err := json.Marshal(s.ID)
 	if err == nil {
 		err = errors.Join(os.MkdirAll(p.at(s.ID), 0o700), os.WriteFile(p.at(s.ID, "id"), b, 0o600))
@@ -197,6 +202,10 @@ func (p *plainSidecars) Remove(_ context.Context, id spec.ID) error {
 func (p *plainSidecars) RemoveState(_ context.Context, id spec.ID) error {
 	return os.RemoveAll(p.at(id))
 }
+
+func (p *plainSidecars) Orphans(context.Context) ([]backends.Orphan, error) { return p.orphans, nil }
+
+func (p *plainSidecars) RemoveOrphan(context.Context, backends.Orphan) error { return nil }
 
 func (p *plainSidecars) ctl(ctx context.Context, id spec.ID, in io.Reader, out io.Writer, args ...string) error {
 	p.mu.Lock()

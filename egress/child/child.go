@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options) error {
 func start(ctx context.Context, o Options) (cmd *exec.Cmd, held bool, err error) {
 	for _, held = range []bool{canHold, false} {
 		cmd = command(ctx, o, held)
-		err = cmd.Start()
+		err = expendably(cmd.Start)
 		// A system may forbid the one (EPERM) or not know it (ENOSYS).
 		if !held || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSYS) {
 			break

@@ -58,7 +58,7 @@ func restrict(pid int, l Limits) error {
 	if err := limit(pid, unix.RLIMIT_CORE, 0); err != nil {
 		return err
 	}
-	expendable(pid)
+	expend(pid)
 	for what, most := range map[int]uint64{
 		unix.RLIMIT_AS: l.AddressSpace, unix.RLIMIT_DATA: l.Data, unix.RLIMIT_CPU: l.CPU,
 		unix.RLIMIT_FSIZE: l.FileSize, unix.RLIMIT_NOFILE: l.Descriptors,
@@ -73,14 +73,6 @@ func restrict(pid int, l Limits) error {
 		}
 	}
 	return nil
-}
-
-// expendable makes the system end this process, and what it starts, rather than
-// the one that serves everybody when the memory of their container is full: what
-// was sent can make git need much. Where there is no /proc nothing is lost but
-// that.
-func expendable(pid int) {
-	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("1000"), 0) // see proc_pid_oom_score_adj(5)
 }
 
 func limit(pid, what int, most uint64) error {

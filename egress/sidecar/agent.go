@@ -151,18 +151,18 @@ func readHello(conn io.Reader) (h egress.AgentHello, err error) {
 
 // CtlTalk carries a conversation (CommandAgent, CommandSupervise) between a
 // sidecar and who holds the other ends of stdin and stdout, and ends with either.
-func CtlTalk(ctx context.Context, socket, command string, stdin io.Reader, stdout io.Writer) error {
+func CtlTalk(ctx context.Context, at Control, command string, stdin io.Reader, stdout io.Writer) error {
 	if err := harden(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, hangUp, err := dialControl(ctx, socket)
+	conn, hangUp, err := dialControl(ctx, at.Socket)
 	if err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	defer hangUp()
-	if _, err := fmt.Fprintf(conn, "bb1 %s\n", command); err != nil {
+	if err := at.send(conn, command, ""); err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	go func() {

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/supervise"
 )
 
 // Commands of the control socket, the word after "bb1 " in its first line.
@@ -24,6 +26,9 @@ const (
 const (
 	maxControls    = 8
 	controlTimeout = 30 * time.Second
+
+	// maxKnown are served at once.
+	maxKnown = maxControls + maxReaders + maxRelays + supervise.MaxWatchers
 )
 
 // controller answers one command a connection with one reply line; after that
@@ -32,14 +37,45 @@ type controller struct {
 	state   *state
 	logs    map[string]*store // by egress.LogRequest.Log
 	readers chan struct{}
+	// strangers are those who have not shown the key, and known bounds the others.
+	strangers *strangers
+	known     chan struct{}
+	told      sync.Once
+	note      func(format string, args ...any)
 }
 
-func newController(s *state, logs map[string]*store) *controller {
-	return &controller{state: s, logs: logs, readers: make(chan struct{}, maxReaders)}
+func newController(s *state, logs map[string]*store, note func(string, ...any)) *controller {
+	return &controller{
+		state: s, logs: logs, note: note, readers: make(chan struct{}, maxReaders),
+		strangers: &strangers{key: s.opts.ControlKey}, known: make(chan struct{}, maxKnown),
+	}
+}
+
+// server runs it. Who asks for a key waits for nobody long: strangers go.
+func (c *controller) server() *server {
+	s := &server{name: "control", note: c.note, limit: maxKnown, handle: c.serve}
+	if c.strangers.key != "" {
+		s.limit, s.wait = maxKnown+2*maxStrangers, true
+	}
+	return s
 }
 
 func (c *controller) serve(conn *net.UnixConn) {
-	if conn.SetDeadline(time.Now().Add(controlTimeout)) != nil || checkPeer(conn) != nil {
+	if checkPeer(conn) != nil || conn.SetWriteDeadline(time.Now().Add(controlTimeout)) != nil {
+		return
+	}
+	if err := c.strangers.admit(conn); err != nil {
+		c.told.Do(func() { c.note("control: a process of this user came without the key, and was refused") })
+		reply(conn, failed(err))
+		return
+	}
+	select {
+	case c.known <- struct{}{}:
+		defer func() { <-c.known }()
+	default:
+		return
+	}
+	if conn.SetDeadline(time.Now().Add(controlTimeout)) != nil {
 		return
 	}
 	command, err := readPreface(conn)

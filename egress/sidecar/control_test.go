@@ -47,10 +47,10 @@ func TestControlRefuses(t *testing.T) {
 			t.Errorf("%q: %q, %v", line, data, err)
 		}
 	}
-	if err := Ctl(t.Context(), r.opts.ControlSocket, "stop", nil, io.Discard); err == nil {
+	if err := Ctl(t.Context(), Control{Socket: r.opts.ControlSocket}, "stop", nil, io.Discard); err == nil {
 		t.Error("ctl sends a command that does not exist")
 	}
-	if err := Ctl(t.Context(), "/nowhere/c.sock", CommandGet, nil, io.Discard); err == nil {
+	if err := Ctl(t.Context(), Control{Socket: "/nowhere/c.sock"}, CommandGet, nil, io.Discard); err == nil {
 		t.Error("ctl without a sidecar succeeds")
 	}
 }
@@ -121,7 +121,7 @@ func TestManyControlsDoNotBlock(t *testing.T) {
 	}
 	// Over the limit is closed at once, so that ctl fails and does not hang.
 	begin := time.Now()
-	_ = Ctl(t.Context(), r.opts.ControlSocket, CommandGet, nil, io.Discard)
+	_ = Ctl(t.Context(), Control{Socket: r.opts.ControlSocket}, CommandGet, nil, io.Discard)
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("ctl hung for %v", took)
 	}

@@ -17,11 +17,11 @@ import (
 // maxReply bounds a reply: a whole document, and room to spare.
 const maxReply = 4 * maxDocument
 
-// Ctl sends one command to the sidecar behind socket, with the document from
-// stdin for apply, and prints the reply line. It returns an error when the
-// reply says that the command failed. Like the sidecar it hardens its process
-// first: a document passes through its memory.
-func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io.Writer) error {
+// Ctl sends one command to a sidecar, with the document from stdin for apply,
+// and prints the reply line. It returns an error when the reply says that the
+// command failed. Like the sidecar it hardens its process first: a document
+// passes through its memory.
+func Ctl(ctx context.Context, at Control, command string, stdin io.Reader, stdout io.Writer) error {
 	if err := harden(); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func Ctl(ctx context.Context, socket, command string, stdin io.Reader, stdout io
 			return fmt.Errorf("document is larger than %d bytes", maxDocument)
 		}
 	}
-	line, err := exchange(ctx, socket, command, payload)
+	line, err := exchange(ctx, at, command, payload)
 	if err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
@@ -61,7 +61,7 @@ func printReply(line []byte, stdout io.Writer) error {
 
 // CtlLog prints the reply line of the command log and the lines after it. One
 // that follows ends when stdin does: with whoever holds its other end.
-func CtlLog(ctx context.Context, socket string, r egress.LogRequest, stdin io.Reader, stdout io.Writer) error {
+func CtlLog(ctx context.Context, at Control, r egress.LogRequest, stdin io.Reader, stdout io.Writer) error {
 	if err := harden(); err != nil {
 		return err
 	}
@@ -71,12 +71,12 @@ func CtlLog(ctx context.Context, socket string, r egress.LogRequest, stdin io.Re
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, hangUp, err := dialControl(ctx, socket)
+	conn, hangUp, err := dialControl(ctx, at.Socket)
 	if err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	defer hangUp()
-	if _, err := fmt.Fprintf(conn, "bb1 %s\n%s\n", CommandLog, request); err != nil {
+	if err := at.send(conn, CommandLog, "%s\n", request); err != nil {
 		return fmt.Errorf("sidecar control: %w", err)
 	}
 	if r.Follow {
@@ -130,15 +130,15 @@ func dialControl(ctx context.Context, socket string) (*net.UnixConn, func(), err
 }
 
 // exchange returns the reply line.
-func exchange(ctx context.Context, socket, command string, payload []byte) ([]byte, error) {
+func exchange(ctx context.Context, at Control, command string, payload []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
 	defer cancel()
-	conn, hangUp, err := dialControl(ctx, socket)
+	conn, hangUp, err := dialControl(ctx, at.Socket)
 	if err != nil {
 		return nil, err
 	}
 	defer hangUp()
-	_, sendErr := conn.Write(append([]byte("bb1 "+command+"\n"), payload...))
+	_, sendErr := conn.Write(append([]byte(at.command(command)), payload...))
 	if sendErr == nil {
 		sendErr = conn.CloseWrite()
 	}

@@ -290,7 +290,7 @@ func TestGitLog(t *testing.T) {
 		t.Errorf("files %q, %v", files, err)
 	}
 	var out bytes.Buffer
-	if err := CtlLog(t.Context(), r.opts.ControlSocket, egress.LogRequest{Log: "../access"}, strings.NewReader(""), &out); err == nil {
+	if err := CtlLog(t.Context(), Control{Socket: r.opts.ControlSocket}, egress.LogRequest{Log: "../access"}, strings.NewReader(""), &out); err == nil {
 		t.Errorf("a log that is none: %s", &out)
 	}
 }

@@ -231,7 +231,7 @@ func start(t *testing.T, change func(*Options)) *running {
 func (r *running) ctl(t *testing.T, command string, stdin []byte) (egress.Reply, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := Ctl(t.Context(), r.opts.ControlSocket, command, bytes.NewReader(stdin), &out)
+	err := Ctl(t.Context(), Control{Socket: r.opts.ControlSocket}, command, bytes.NewReader(stdin), &out)
 	var reply egress.Reply
 	if e := json.Unmarshal(out.Bytes(), &reply); e != nil {
 		t.Fatalf("reply %q: %v", out.String(), errors.Join(e, err))

@@ -33,7 +33,7 @@ func (r *running) read(t *testing.T, q egress.LogRequest) *reader {
 	t.Cleanup(cancel)
 	x := &reader{hang: hang, ended: make(chan error, 1), lines: bufio.NewScanner(out)}
 	go func() {
-		err := CtlLog(ctx, r.opts.ControlSocket, q, in, w)
+		err := CtlLog(ctx, Control{Socket: r.opts.ControlSocket}, q, in, w)
 		w.CloseWithError(err)
 		x.ended <- err
 	}()
@@ -148,7 +148,7 @@ func TestFollowersAreBounded(t *testing.T) {
 			all = append(all, r.read(t, egress.LogRequest{Follow: true}))
 		}
 		in, hang := io.Pipe()
-		err := CtlLog(t.Context(), r.opts.ControlSocket, egress.LogRequest{Follow: true}, in, io.Discard)
+		err := CtlLog(t.Context(), Control{Socket: r.opts.ControlSocket}, egress.LogRequest{Follow: true}, in, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), "too many read the log") {
 			t.Errorf("one more: %v", err)
 		}

@@ -83,7 +83,7 @@ func (p *process) apply(doc egress.Document) {
 		p.t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := Ctl(p.t.Context(), p.opts.ControlSocket, CommandApply, bytes.NewReader(data), &out); err != nil {
+	if err := Ctl(p.t.Context(), Control{Socket: p.opts.ControlSocket}, CommandApply, bytes.NewReader(data), &out); err != nil {
 		p.t.Fatalf("apply: %v %s", err, out.String())
 	}
 }

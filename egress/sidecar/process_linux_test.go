@@ -57,13 +57,13 @@ func playRun() int {
 
 func playCtl() int {
 	if os.Args[2] == CommandLog {
-		if err := CtlLog(context.Background(), optionsOf(os.Args[1]).ControlSocket, egress.LogRequest{Follow: len(os.Args) > 3}, os.Stdin, os.Stdout); err != nil {
+		if err := CtlLog(context.Background(), Control{Socket: optionsOf(os.Args[1]).ControlSocket}, egress.LogRequest{Follow: len(os.Args) > 3}, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return 0
 	}
-	if err := Ctl(context.Background(), optionsOf(os.Args[1]).ControlSocket, os.Args[2], os.Stdin, os.Stdout); err != nil {
+	if err := Ctl(context.Background(), Control{Socket: optionsOf(os.Args[1]).ControlSocket}, os.Args[2], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -21,12 +21,14 @@ const stopTimeout = 2 * time.Second
 type server struct {
 	name   string
 	limit  int
+	wait   bool // at the limit: see run
 	handle func(conn *net.UnixConn)
 	note   func(format string, args ...any)
 }
 
 // run accepts until ctx ends. At the limit a connection is closed at once: the
-// one who floods is told so, and nobody waits for what may never come free.
+// one who floods is told so, and nobody waits for what may never come free. With
+// wait it is waited for one that ends, which handle sees to.
 func (s *server) run(ctx context.Context, ln *net.UnixListener) {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
@@ -48,8 +50,11 @@ func (s *server) run(ctx context.Context, ln *net.UnixListener) {
 		select {
 		case slots <- struct{}{}:
 		default:
-			_ = conn.Close()
-			continue
+			if !s.wait {
+				_ = conn.Close()
+				continue
+			}
+			slots <- struct{}{}
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()

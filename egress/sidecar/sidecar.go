@@ -40,6 +40,9 @@ const defaultMaxConns = 2048
 type Options struct {
 	DoorSocket    string
 	ControlSocket string
+	// ControlKey is what the host must say first on that socket, where others of
+	// this user reach it: see egress.NewControlKey. "" asks for none.
+	ControlKey string
 	// CADir keeps the bottle's certificate authority; only the sidecar mounts it.
 	CADir string
 	// GitDir keeps the git gate's mirrors; "" means CADir/git.
@@ -147,7 +150,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 
 	doors := &server{name: "door", note: opts.note, limit: opts.MaxConns, handle: newDispatch(state, access.deniedName).serve}
-	controls := &server{name: "control", note: opts.note, limit: maxControls + maxReaders + maxRelays + supervise.MaxWatchers, handle: newController(state, logs).serve}
+	controls := newController(state, logs, opts.note).server()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

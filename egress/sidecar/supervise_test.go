@@ -40,7 +40,10 @@ func watch(t *testing.T, r *running) (hears func() egress.SuperviseEvent, says f
 	in, toSidecar := io.Pipe()
 	fromSidecar, out := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- CtlTalk(t.Context(), r.opts.ControlSocket, CommandSupervise, in, out); _ = out.Close() }()
+	go func() {
+		done <- CtlTalk(t.Context(), Control{Socket: r.opts.ControlSocket}, CommandSupervise, in, out)
+		_ = out.Close()
+	}()
 	t.Cleanup(func() {
 		_, _ = toSidecar.Close(), fromSidecar.Close()
 		select {

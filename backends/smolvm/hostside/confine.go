@@ -1,7 +1,6 @@
 package hostside
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,19 +10,34 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/bb/egress"
+	"github.com/bot-bottle/bb/egress/child"
 )
 
 // confinement names what follows: a sidecar that was started under other rules
 // is replaced.
-const confinement = "1"
+const confinement = "2"
 
 const pidFile = "pid"
 
-// maxDescriptors is enough for a door of its default size.
-const maxDescriptors = 16384
+const (
+	// maxDescriptors is enough for a door of its default size.
+	maxDescriptors = 16384
+	// maxData is what the sidecar, and every child of it, may take in memory: as
+	// much as an engine gives a sidecar with all its children.
+	maxData = 1 << 30
+
+	// firstDescriptor of those that Become leaves open for good: below it is what
+	// a program finds by number.
+	firstDescriptor = 10
+	// scoreDescriptor is the process's oom_score_adj, if it has one: see child.Score.
+	scoreDescriptor = 3
+)
 
 // Become makes this process the sidecar of its working directory: it takes the
-// pid file's lock, which outlives the exec, confines itself, and runs argv. It
+// pid file's lock, which outlives the exec, writes down who it is, confines
+// itself, and runs argv. It
 // returns only an error. Threads are confined one by one: so the one that does
 // it runs the new program, which then has no other.
 func Become(argv []string, readable []string) error {
@@ -35,15 +49,25 @@ func Become(argv []string, readable []string) error {
 	if err != nil {
 		return err
 	}
+	unix.Umask(0o077)
 	if err := claim(pidFile); err != nil {
 		return err
 	}
-	unix.Umask(0o077)
+	me := process{os.Getpid(), time.Now(), born(os.Getpid())}
+	if err := write(home(filepath.Dir(dir)).file(processFile), me); err != nil {
+		return err
+	}
 	if err := limit(); err != nil {
 		return err
 	}
+	score := openScore()
 	if err := confine(dir, filepath.Join(filepath.Dir(dir), "d"), append([]string{self}, readable...)); err != nil {
 		return err
+	}
+	if score != nil { // what has that number here is not needed any more
+		if err := Onto(score, scoreDescriptor); err != nil {
+			return err
+		}
 	}
 	return syscall.Exec(self, append([]string{self}, argv...), os.Environ())
 }
@@ -51,26 +75,41 @@ func Become(argv []string, readable []string) error {
 // claim locks the pid file for this process. A record lock: the kernel names
 // its holder, exec keeps it and children do not have it.
 func claim(path string) error {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600) // stays open in the next program
+	low, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fd, err := unix.FcntlInt(uintptr(low), unix.F_DUPFD, firstDescriptor) // stays open in the next program
+	if err := errors.Join(err, unix.Close(low)); err != nil {             // before the lock, which it would end
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
 		return errors.New("another sidecar has this directory")
 	}
-	b, err := json.Marshal(process{os.Getpid(), time.Now()})
-	if err != nil {
-		return err
-	}
-	if err := unix.Ftruncate(fd, 0); err != nil {
-		return err
-	}
-	_, err = unix.Pwrite(fd, b, 0)
-	return err
+	return nil
 }
 
-// Adopt keeps what Become left open from children.
-func Adopt() { sealDescriptors() }
+// Adopt takes what the one who ran Become left to this process: it keeps what
+// is open from children, and returns the key to its control socket, which comes
+// on standard input.
+func Adopt() (key string, err error) {
+	sealDescriptors()
+	if score := keptScore(); score != nil {
+		if err := child.Score(score); err != nil {
+			return "", err
+		}
+	}
+	key, err = egress.ReadControlKey(os.Stdin)
+	if err != nil {
+		return "", fmt.Errorf("standard input: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return "", err
+	}
+	defer null.Close()
+	return key, Onto(null, 0)
+}
 
 func limit() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
@@ -82,7 +121,16 @@ func limit() error {
 	}
 	files.Max = min(files.Max, maxDescriptors)
 	files.Cur = files.Max
-	return unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return err
+	}
+	var data unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_DATA, &data); err != nil {
+		return err
+	}
+	data.Max = min(data.Max, maxData)
+	data.Cur = data.Max
+	return unix.Setrlimit(unix.RLIMIT_DATA, &data)
 }
 
 // sealDescriptors closes at the next exec what this process was started with.

@@ -30,6 +30,24 @@ func confine(dir, door string, programs []string) error {
 	return dropCapabilities()
 }
 
+// openScore opens what a confined process cannot open, and can still write.
+func openScore() *os.File {
+	f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_RDWR, 0)
+	if err != nil {
+		return nil // children do not end first then, which is all
+	}
+	return f
+}
+
+// keptScore is what openScore opened, nil where it could not.
+func keptScore() *os.File {
+	var is unix.Statfs_t
+	if unix.Fstatfs(scoreDescriptor, &is) != nil || is.Type != unix.PROC_SUPER_MAGIC {
+		return nil
+	}
+	return os.NewFile(scoreDescriptor, "oom_score_adj")
+}
+
 // Unconfined says what this system lacks, "" when nothing.
 func Unconfined() string {
 	switch version := landlockVersion(); {
@@ -50,6 +68,10 @@ func landlockVersion() int {
 	}
 	return int(n)
 }
+
+// socketsVersion is the first that keeps a process from the named sockets of
+// others. It says nothing about those that the sidecar and its children make.
+const socketsVersion = 9
 
 // Rights of a directory that is only read, or whose programs are run.
 const (
@@ -73,6 +95,9 @@ func rights(version int) uint64 {
 	}
 	if version >= 5 {
 		all |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
+	}
+	if version >= socketsVersion {
+		all |= unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 	}
 	return all
 }

@@ -1,7 +1,8 @@
 // Package hostside runs the sidecars of micro-VMs as processes of this machine,
 // one for each instance: in a session and a 0700 directory of its own, confined
 // to that directory, with an environment that is empty but for its instance's
-// name, and with no descriptor of who started it.
+// name, with no descriptor of who started it, and with a key to its control
+// socket, which all processes of its user can reach.
 package hostside
 
 import (
@@ -15,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,8 +48,8 @@ type Options struct {
 
 // Sidecars implements smolvm.Sidecars.
 type Sidecars struct {
-	opts   Options
-	digest func() (string, error)
+	opts  Options
+	image func() (string, error)
 }
 
 var _ smolvm.Sidecars = (*Sidecars)(nil)
@@ -57,13 +59,13 @@ func New(o Options) (*Sidecars, error) {
 	if !filepath.IsAbs(o.Dir) {
 		return nil, fmt.Errorf("hostside: %q is no absolute directory", o.Dir)
 	}
-	return &Sidecars{opts: o, digest: sync.OnceValues(func() (string, error) { return digest(o.Self) })}, nil
+	return &Sidecars{opts: o, image: sync.OnceValues(func() (string, error) { return imageOf(o.Self) })}, nil
 }
 
 // Used reports whether a directory has sidecars, or what is left of some.
 func Used(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "*", instanceFile))
-	return err == nil && len(found) > 0
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isHome(dir, e) })
 }
 
 // record is what a sidecar was made as.
@@ -74,12 +76,17 @@ type record struct {
 	Source   string `json:"source,omitempty"`
 	Created  int64  `json:"created"` // unix seconds
 	Pipelock string `json:"pipelock,omitempty"`
+	// Keyed says that it takes commands with its key only; bb of old knew none.
+	Keyed bool `json:"keyed,omitempty"`
 }
 
 // Names in an instance's directory.
 const (
 	instanceFile = "instance" // whose it is, as long as anything is left
 	recordFile   = "sidecar"  // as long as there is one
+	processFile  = "process"  // the one that was started last
+	keyFile      = "key"      // to the control socket of the one that was started last
+	lockFile     = "lock"     // of who changes anything here
 )
 
 // home is an instance's directory: its name is short, since sockets lie in it.
@@ -101,9 +108,8 @@ func (s *Sidecars) List(context.Context) ([]smolvm.Sidecar, error) {
 	for _, e := range entries {
 		var id spec.ID
 		h := home(filepath.Join(s.opts.Dir, e.Name()))
-		// What has no owner yet was made by one who did not live to go on.
 		if read(h.file(instanceFile), &id) != nil || s.home(id) != h {
-			continue
+			continue // no bottle's: see Orphans
 		}
 		x, lookErr := look(h, id)
 		err = errors.Join(err, lookErr)
@@ -121,7 +127,7 @@ func look(h home, id spec.ID) (smolvm.Sidecar, error) {
 		}
 		return x, err
 	}
-	p, err := holder(h)
+	p, err := serving(h)
 	if err != nil {
 		return x, err
 	}
@@ -129,21 +135,30 @@ func look(h home, id spec.ID) (smolvm.Sidecar, error) {
 		Ref: r.Ref, Running: p.PID != 0, Created: r.Created, Image: r.Image,
 		Version: r.Version, Source: r.Source, Pipelock: r.Pipelock != "",
 	}
-	x.Part.Status = "not running"
-	if p.PID != 0 {
-		x.Part.Status = fmt.Sprintf("process %d since %s", p.PID, p.Since.Local().Format(time.DateTime))
+	switch left, err := alive(h); {
+	case p.PID != 0:
+		x.Part.Status = fmt.Sprintf("process %d", p.PID)
+		if !p.Since.IsZero() {
+			x.Part.Status += " since " + p.Since.Local().Format(time.DateTime)
+		}
 		x.State = lastLine(h)
+	case err != nil:
+		return x, err
+	case len(left) > 0:
+		x.Part.Status = fmt.Sprintf("not running, but process %d of it is", left[0])
+	default:
+		x.Part.Status = "not running"
 	}
 	return x, nil
 }
 
 // Image names the program and how it is confined.
 func (s *Sidecars) Image() string {
-	sum, err := s.digest()
+	image, err := s.image()
 	if err != nil {
 		return ""
 	}
-	return "bb-" + sum + "-" + confinement
+	return image
 }
 
 // Check says what this machine lacks for a sidecar.
@@ -156,7 +171,7 @@ func (s *Sidecars) Check(want *spec.Spec) error {
 		return diag.Errorf("%s: there is no pipelock on this machine", want.ID).
 			WithHint("install it and set BB_PIPELOCK to the program, or take egress.pipelock out")
 	}
-	if _, err := s.digest(); err != nil {
+	if _, err := s.image(); err != nil {
 		return diag.Errorf("sidecar: bb cannot read itself: %v", diag.Cause(err)).WithHint("install bb again")
 	}
 	return nil
@@ -186,7 +201,7 @@ func (s *Sidecars) Ensure(ctx context.Context, want *spec.Spec) error {
 	if err := end(ctx, h); err != nil {
 		return err
 	}
-	if err := s.program(made.Image); err != nil {
+	if err := s.program(want.ID, made.Image); err != nil {
 		return err
 	}
 	if err := write(h.file(recordFile), made); err != nil {
@@ -199,7 +214,7 @@ func (s *Sidecars) Ensure(ctx context.Context, want *spec.Spec) error {
 func (s *Sidecars) record(want *spec.Spec) record {
 	r := record{
 		Ref: rand.Text(), Image: s.Image(), Version: s.opts.Version, Created: time.Now().Unix(),
-		Source: filepath.Base(want.Source.AgentFile),
+		Source: filepath.Base(want.Source.AgentFile), Keyed: true,
 	}
 	if want.Gate.Pipelock {
 		r.Pipelock = s.opts.Pipelock
@@ -239,7 +254,9 @@ func (s *Sidecars) Stop(ctx context.Context, id spec.ID) error {
 
 // Remove ends the sidecar. Its authority and its logs stay.
 func (s *Sidecars) Remove(ctx context.Context, id spec.ID) error {
-	return s.ended(ctx, id, func(h home) error { return gone(os.Remove(h.file(recordFile))) })
+	return s.ended(ctx, id, func(h home) error {
+		return errors.Join(gone(os.Remove(h.file(recordFile))), gone(os.Remove(h.file(keyFile))))
+	})
 }
 
 // ended ends the sidecar, and then does something while nobody starts it.
@@ -264,18 +281,7 @@ func (s *Sidecars) RemoveState(ctx context.Context, id spec.ID) error {
 	if err := s.Remove(ctx, id); err != nil {
 		return err
 	}
-	h := s.home(id)
-	// Whose it is goes last: what a killed bb leaves is found again.
-	entries, err := os.ReadDir(string(h))
-	for _, e := range entries {
-		if e.Name() != instanceFile {
-			err = errors.Join(err, os.RemoveAll(h.file(e.Name())))
-		}
-	}
-	if gone(err) != nil {
-		return err
-	}
-	return os.RemoveAll(string(h))
+	return wipe(s.home(id))
 }
 
 // gone takes what is not there for removed.
@@ -304,6 +310,10 @@ func write(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return replace(path, b)
+}
+
+func replace(path string, b []byte) error {
 	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
 		return err
 	}

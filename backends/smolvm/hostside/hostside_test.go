@@ -2,7 +2,6 @@ package hostside
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,11 +33,7 @@ func shortDir(t *testing.T) string {
 
 func newSidecars(t *testing.T) (*Sidecars, *spec.Spec) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(Options{Dir: filepath.Join(shortDir(t), "s"), Self: self, Version: "test"})
+	s, err := New(Options{Dir: filepath.Join(shortDir(t), "s"), Self: bb, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +71,7 @@ func TestLife(t *testing.T) {
 	}
 	wg.Wait()
 	h := s.home(one.ID)
-	first, _ := holder(h)
+	first, _ := serving(h)
 	x := only(t, s)
 	if first.PID == 0 || !x.Part.Running || x.State == nil || x.State.State != egress.StateUnconfigured || x.Part.Image != s.Image() || x.ID != one.ID || !Used(s.opts.Dir) {
 		t.Fatalf("%+v, %+v", x.Part, x.State)
@@ -161,7 +156,8 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// A number that went to another process is never signalled.
+// A number that went to another process is never signalled, whatever is written
+// down about it.
 func TestReusedNumber(t *testing.T) {
 	h := home(t.TempDir())
 	if err := os.Mkdir(h.own(), 0o700); err != nil {
@@ -173,21 +169,36 @@ func TestReusedNumber(t *testing.T) {
 	}
 	defer other.Wait()         //nolint:errcheck // it is killed
 	defer other.Process.Kill() //nolint:errcheck // it is killed
-	b, err := json.Marshal(process{PID: other.Process.Pid})
-	if err == nil {
-		err = os.WriteFile(h.own(pidFile), b, 0o600)
+	pid := other.Process.Pid
+	was := born(pid)
+	if was == "" || was == born(os.Getpid()) {
+		t.Fatalf("born %q", was)
 	}
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range []process{{PID: pid}, {PID: pid, Born: "x"}, {PID: pid, Born: was + "0"}, {PID: pid, Born: born(os.Getpid())}, {PID: 1, Born: born(1)}, {PID: -1}, {}} {
+		for _, file := range []string{h.own(pidFile), h.file(processFile)} {
+			if err := write(file, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := end(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
+		if err := kill(h, pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := serving(h); err != nil || p.PID != 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
 	}
-	if err := end(t.Context(), h); err != nil {
-		t.Fatal(err)
-	}
-	if err := kill(h, other.Process.Pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
+	if err := other.Process.Signal(syscall.Signal(0)); err != nil || born(pid) != was {
 		t.Errorf("another's process was ended: %v", err)
+	}
+	// The one of that number that was written down is.
+	if err := write(h.file(processFile), process{PID: pid, Born: was}); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(t.Context(), h); err != nil || born(pid) != "" {
+		t.Errorf("%v, %q", err, born(pid))
 	}
 }
 
@@ -279,5 +290,23 @@ func TestProgramIsBusy(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+func logged(t *testing.T, s *Sidecars, one *spec.Spec) string {
+	t.Helper()
+	var said bytes.Buffer
+	if err := s.Logs(t.Context(), one.ID, backends.LogRequest{}, &said); err != nil {
+		t.Fatal(err)
+	}
+	return said.String()
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for late := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("no sign of " + what)
+		}
 	}
 }

@@ -3,18 +3,14 @@ package hostside
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -52,24 +48,16 @@ func Here() (Places, error) {
 	return Places{h.door(), h.control(), h.own("ca"), h.own("pipelock"), h.log()}, err
 }
 
-// process is what a sidecar writes into its pid file, which it keeps locked:
-// who holds the lock is the kernel's to say, and no number that another process
-// got is ever taken for a sidecar's.
-type process struct {
-	PID   int       `json:"pid"`
-	Since time.Time `json:"since"`
-}
-
 // start starts the sidecar unless it runs and speaks. The caller holds its lock.
 func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) error {
-	p, err := holder(h)
+	p, err := serving(h)
 	if err != nil || p.PID != 0 && lastLine(h) != nil {
 		return err
 	}
-	if err := end(ctx, h); err != nil { // one that never spoke
+	if err := end(ctx, h); err != nil { // one that never spoke, or speaks for itself
 		return err
 	}
-	if err := s.program(r.Image); err != nil {
+	if err := s.program(id, r.Image); err != nil {
 		return err
 	}
 	if err := errors.Join(private(filepath.Dir(h.door())), private(h.own())); err != nil {
@@ -78,6 +66,13 @@ func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) erro
 	// Words of an earlier life do not count, and may tell why it ended.
 	if err := gone(os.Rename(h.log(), h.log()+".before")); err != nil {
 		return err
+	}
+	key := "" // another one for each life
+	if r.Keyed {
+		key = egress.NewControlKey()
+		if err := replace(h.file(keyFile), []byte(key)); err != nil {
+			return err
+		}
 	}
 	sealDescriptors()
 	args := []string{"sidecar", "host"}
@@ -89,7 +84,8 @@ func (s *Sidecars) start(ctx context.Context, h home, id spec.ID, r record) erro
 		// It is at home in its directory: no argument names it.
 		cmd := exec.Command(s.at(r.Image), args...)
 		cmd.Dir, cmd.Env = h.own(), []string{"BB_INSTANCE=" + id.Name(), "HOME=/nonexistent"}
-		cmd.Stderr = said // until it is confined
+		cmd.Stdin = strings.NewReader(key) // where nobody else can read it
+		cmd.Stderr = said                  // until it is confined
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		return cmd
 	})
@@ -152,74 +148,9 @@ func await(ctx context.Context, h home, ended <-chan struct{}) error {
 	}
 }
 
-// holder is the process that has the pid file locked; a zero PID means none.
-func holder(h home) (process, error) {
-	f, err := os.OpenFile(h.own(pidFile), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return process{}, nil
-	}
-	if err != nil {
-		return process{}, err
-	}
-	defer f.Close()
-	lock := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil {
-		return process{}, err
-	}
-	if lock.Type == unix.F_UNLCK {
-		return process{}, nil
-	}
-	if lock.Pid <= 1 {
-		return process{}, diag.Errorf("the sidecar in %s runs where this bb cannot end it", h).
-			WithHint("run bb where it was started (another container or machine)")
-	}
-	var p process
-	_ = json.NewDecoder(io.LimitReader(f, 1<<10)).Decode(&p) // one that has just begun has not written
-	p.PID = int(lock.Pid)
-	return p, nil
-}
-
-// end ends the process that holds the pid file, and nothing else of its number.
-func end(ctx context.Context, h home) error {
-	for sig, late := syscall.SIGTERM, time.Now().Add(3*time.Second); ; {
-		p, err := holder(h)
-		if err != nil || p.PID == 0 {
-			return err
-		}
-		if time.Now().After(late) {
-			sig = syscall.SIGKILL
-		}
-		if err := kill(h, p.PID, sig); err != nil {
-			return fmt.Errorf("end the sidecar (pid %d): %w", p.PID, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// kill takes hold of the process before it looks a second time that it is the
-// sidecar: where the system has such handles its number cannot change hands.
-func kill(h home, pid int, sig syscall.Signal) error {
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return err
-	}
-	defer p.Release() //nolint:errcheck // nothing to lose
-	if again, err := holder(h); err != nil || again.PID != pid {
-		return err
-	}
-	if err := p.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil
-}
-
 // hold takes the turn of an instance.
 func hold(ctx context.Context, h home) (func(), error) {
-	f, err := os.OpenFile(h.file("lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(h.file(lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -237,54 +168,4 @@ func hold(ctx context.Context, h home) (func(), error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// lastLine is the newest state line of the log.
-func lastLine(h home) *egress.StateLine {
-	b, err := readLog(h.log())
-	if err != nil {
-		return nil
-	}
-	var last *egress.StateLine
-	for line := range bytes.Lines(b) {
-		var s egress.StateLine
-		if json.Unmarshal(line, &s) == nil && s.Version != 0 && s.State != "" {
-			last = &s
-		}
-	}
-	return last
-}
-
-// maxLog is more than a sidecar keeps.
-const maxLog = 1 << 20
-
-// readLog reads a log, which may be anything that the sidecar made of it.
-func readLog(path string) ([]byte, error) {
-	f, err := openLog(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxLog))
-}
-
-func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no log", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// lastText is the end of the log.
-func lastText(h home) []byte {
-	b, _ := readLog(h.log())
-	return bytes.TrimSpace(b[max(0, len(b)-1<<10):])
 }

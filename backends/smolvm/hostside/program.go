@@ -4,17 +4,27 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bot-bottle/bb/engine/diag"
+	"github.com/bot-bottle/bb/engine/spec"
 )
 
 // programPrefix begins the names of the copies of bb that sidecars run: the
-// rest names their content.
+// rest names their content, and how it confines itself.
 const programPrefix = "bb-"
 
-func digest(path string) (string, error) {
+func named(sum hash.Hash) string {
+	return programPrefix + hex.EncodeToString(sum.Sum(nil)[:6]) + "-" + confinement
+}
+
+// imageOf is what a program is named as the sidecar that it makes.
+func imageOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
@@ -24,17 +34,21 @@ func digest(path string) (string, error) {
 	if _, err := io.Copy(sum, f); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
+	return named(sum), nil
 }
 
 // at is where the program of an image lies.
 func (s *Sidecars) at(image string) string { return filepath.Join(s.opts.Dir, filepath.Base(image)) }
 
-// program puts a copy of bb in place, whole or not at all.
-func (s *Sidecars) program(image string) error {
+// program puts a copy of bb in place, whole or not at all, unless it is there.
+// What an image of another bb was made of, nobody has any more.
+func (s *Sidecars) program(id spec.ID, image string) error {
 	to := s.at(image)
-	if _, err := os.Stat(to); err == nil {
-		return nil
+	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if image != s.Image() {
+		return diag.Errorf("the sidecar of %s is of another bb, whose program is gone", id).WithHint("'bb apply' replaces it")
 	}
 	from, err := os.Open(s.opts.Self)
 	if err != nil {
@@ -45,7 +59,11 @@ func (s *Sidecars) program(image string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, from)
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, sum), from)
+	if err == nil && named(sum) != image { // bb was installed anew since it began
+		err = diag.Errorf("bb is not the program any more that it was when it began").WithHint("run it again")
+	}
 	if err = errors.Join(err, f.Chmod(0o500), f.Close()); err == nil {
 		err = os.Rename(f.Name(), to)
 	}

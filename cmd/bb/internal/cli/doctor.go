@@ -290,6 +290,11 @@ func (x *examination) sidecars() {
 		x.add("smolvm.sidecars", backends.StatusWarn, "docs/security.md says what that means", "%s", lacks)
 		return
 	}
+	if sockets := hostside.Reach(); len(sockets) > 0 {
+		x.add("smolvm.sidecars", backends.StatusWarn, "docs/security.md says what that means",
+			"sidecars are confined to their own directory, but run as you: one that was taken over could connect to %s", strings.Join(sockets, ", "))
+		return
+	}
 	x.add("smolvm.sidecars", backends.StatusOK, "", "sidecars are confined to their own directory")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -66,6 +67,7 @@ type sidecarCmd struct {
 	Ctl struct {
 		Command string `arg:"" help:"apply, get, ca, log, agent or supervise."`
 		Control string `help:"The sidecar's control socket." placeholder:"SOCKET" required:""`
+		Key     string `help:"File with the key that the sidecar wants to hear first." placeholder:"FILE"`
 		Follow  bool   `help:"log: go on until standard input ends."`
 		Since   int64  `help:"log: position to begin at." placeholder:"BYTES"`
 		Log     string `help:"log: git for that of pushes." placeholder:"NAME"`
@@ -118,16 +120,31 @@ func (a *app) inside(ctx context.Context, command string) error {
 	case "sidecar relay":
 		return sidecar.Relay(ctx, egress.RelayAddress, a.stdin, a.stdout, a.stderr)
 	case "sidecar ctl <command>":
-		o := a.g.Sidecar.Ctl
-		if o.Command == sidecar.CommandLog {
-			return sidecar.CtlLog(ctx, o.Control, egress.LogRequest{Log: o.Log, Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
-		}
-		if o.Command == sidecar.CommandAgent || o.Command == sidecar.CommandSupervise {
-			return sidecar.CtlTalk(ctx, o.Control, o.Command, a.stdin, a.stdout)
-		}
-		return sidecar.Ctl(ctx, o.Control, o.Command, a.stdin, a.stdout)
+		return a.sidecarCtl(ctx)
 	}
 	return errors.New("unknown command " + command)
+}
+
+func (a *app) sidecarCtl(ctx context.Context) error {
+	o := a.g.Sidecar.Ctl
+	at := sidecar.Control{Socket: o.Control}
+	if o.Key != "" {
+		f, err := os.Open(o.Key)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if at.Key, err = egress.ReadControlKey(f); err != nil {
+			return fmt.Errorf("%s: %w", o.Key, err)
+		}
+	}
+	switch o.Command {
+	case sidecar.CommandLog:
+		return sidecar.CtlLog(ctx, at, egress.LogRequest{Log: o.Log, Since: o.Since, Follow: o.Follow}, a.stdin, a.stdout)
+	case sidecar.CommandAgent, sidecar.CommandSupervise:
+		return sidecar.CtlTalk(ctx, at, o.Command, a.stdin, a.stdout)
+	}
+	return sidecar.Ctl(ctx, at, o.Command, a.stdin, a.stdout)
 }
 
 // session says nothing on standard error: that is the client's.

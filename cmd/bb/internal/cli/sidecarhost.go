@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"github.com/bot-bottle/bb/backends/smolvm/hostside"
@@ -20,7 +19,10 @@ func (a *app) sidecarHost(ctx context.Context) error {
 	if !o.Confined {
 		return hostside.Become(args, programs)
 	}
-	hostside.Adopt()
+	key, err := hostside.Adopt()
+	if err != nil {
+		return err
+	}
 	at, err := hostside.Here()
 	if err == nil {
 		err = os.MkdirAll(at.Pipelock, 0o700)
@@ -32,13 +34,13 @@ func (a *app) sidecarHost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = sidecar.Run(ctx, sidecar.Options{
-		DoorSocket: at.Door, ControlSocket: at.Control, CADir: at.CA,
+	if err := log.takeStderr(); err != nil {
+		return err
+	}
+	// How it ends is written to the log as standard error.
+	return sidecar.Run(ctx, sidecar.Options{
+		DoorSocket: at.Door, ControlSocket: at.Control, ControlKey: key, CADir: at.CA,
 		Instance: os.Getenv("BB_INSTANCE"), Build: Version, Pipelock: o.Pipelock, PipelockDir: at.Pipelock,
 		Stdout: log, Stderr: log,
 	})
-	if err != nil {
-		log.note("ended: %v", err)
-	}
-	return errors.Join(err, log.Close())
 }

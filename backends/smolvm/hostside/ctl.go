@@ -3,7 +3,6 @@ package hostside
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -28,14 +26,18 @@ func (s *Sidecars) ctl(ctx context.Context, id spec.ID, stdin io.Reader, stdout 
 		}
 		return err
 	}
-	if p, err := holder(h); err != nil {
+	if p, err := serving(h); err != nil {
 		return err
 	} else if p.PID == 0 {
 		return diag.Errorf("sidecar of %s does not run", id).WithHint("'bb apply' starts it")
 	}
 	said := &bytes.Buffer{}
 	sealDescriptors()
-	cmd := exec.CommandContext(ctx, s.at(r.Image), append([]string{"sidecar", "ctl", "--control", h.control()}, args...)...)
+	reach := []string{"sidecar", "ctl", "--control", h.control()}
+	if r.Keyed {
+		reach = append(reach, "--key", h.file(keyFile)) // its place, never the key: others see arguments
+	}
+	cmd := exec.CommandContext(ctx, s.at(r.Image), append(reach, args...)...)
 	cmd.Dir, cmd.Env = "/", []string{"HOME=/nonexistent"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = stdin, stdout, said, time.Second
 	err := cmd.Run()
@@ -85,62 +87,4 @@ func (s *Sidecars) AccessLog(ctx context.Context, id spec.ID, r egress.LogReques
 		return nil
 	}
 	return err
-}
-
-// Logs copies what the sidecar said, and what the one before it said.
-func (s *Sidecars) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w io.Writer) error {
-	h := s.home(id)
-	before, err := readLog(h.log() + ".before")
-	if gone(err) != nil {
-		return err
-	}
-	now, err := readLog(h.log())
-	if gone(err) != nil {
-		return err
-	}
-	all := append(before, now...)
-	if r.Tail > 0 {
-		all = lastLines(all, r.Tail)
-	}
-	if _, err := w.Write(all); err != nil || !r.Follow {
-		return err
-	}
-	return follow(ctx, h.log(), int64(len(now)), w)
-}
-
-// follow copies what is added to a log until ctx ends. One that was begun anew
-// is copied from its beginning.
-func follow(ctx context.Context, path string, at int64, w io.Writer) error {
-	for {
-		f, err := openLog(path)
-		if gone(err) != nil {
-			return err
-		}
-		if err == nil {
-			if info, err := f.Stat(); err == nil && info.Size() < at {
-				at = 0
-			}
-			n, err := io.Copy(w, io.NewSectionReader(f, at, 1<<20))
-			at += n
-			if err = errors.Join(err, f.Close()); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-func lastLines(b []byte, n int) []byte {
-	for i := len(b) - 2; i >= 0; i-- {
-		if b[i] == '\n' {
-			if n--; n == 0 {
-				return b[i+1:]
-			}
-		}
-	}
-	return b
 }

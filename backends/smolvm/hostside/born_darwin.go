@@ -1,0 +1,18 @@
+package hostside
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// born tells a process from all others that have its number, before and after.
+// It is "" for one that has ended, also where nobody has looked yet.
+func born(pid int) string {
+	const zombie = 5 // SZOMB of sys/proc.h
+	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil || int(p.Proc.P_pid) != pid || p.Proc.P_stat == zombie {
+		return ""
+	}
+	return fmt.Sprintf("%d.%06d", p.Proc.P_starttime.Sec, p.Proc.P_starttime.Usec)
+}
