@@ -41,11 +41,12 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.warn(p.ignorance())
 	p.planOrphans()
 	if err := p.ends(ctx); err != nil {
 		return err
 	}
-	shared, err := p.drivers.orphans(ctx)
+	shared, err := p.orphans(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 		if err := p.execute(ctx, executeOptions{
 			operation: "cleanup", wait: c.LockTimeout, agreed: p.plan.Fingerprint(), scopes: p.scopesOf(),
 			replan: func(ctx context.Context) error {
-				err := p.see(ctx)
+				err := p.observe(ctx)
 				p.planOrphans()
 				return err
 			},
@@ -163,10 +164,14 @@ type owned struct {
 	backends.Orphan
 }
 
-func (ds drivers) orphans(ctx context.Context) ([]owned, error) {
+// orphans are those of the backends that could be asked.
+func (p *planning) orphans(ctx context.Context) ([]owned, error) {
 	var out []owned
-	for _, name := range slices.Sorted(maps.Keys(ds)) {
-		list, err := ds[name].Orphans(ctx)
+	for _, name := range slices.Sorted(maps.Keys(p.drivers)) {
+		if p.unknown[name] != nil {
+			continue
+		}
+		list, err := p.drivers[name].Orphans(ctx)
 		if err != nil {
 			return nil, err
 		}
