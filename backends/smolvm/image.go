@@ -1,6 +1,7 @@
 package smolvm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -57,13 +59,24 @@ func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (image, error) {
 	}
 	label, id, err := d.opts.Images.ResolveImage(ctx, s)
 	if err != nil || id == "" {
-		return image{label: label}, err
+		return image{label: cmp.Or(label, s.Image.Ref)}, err
 	}
 	i := image{label: label, id: id}
 	i.use.Archive = d.archive(strings.TrimPrefix(id, "sha256:"))
 	_, err = os.Stat(i.use.Archive)
 	i.present = err == nil
 	return i, nil
+}
+
+// engineID is what an engine adds to a reference in a label.
+var engineID = regexp.MustCompile(`@[0-9a-f]{12}$`)
+
+// sameAsKnown reports whether nothing tells the image of a machine from the one
+// that is wanted: only an engine knows what a reference stands for, and it may
+// have gone since, or come.
+func sameAsKnown(have, want string) bool {
+	reference, with := engineID.ReplaceAllString(have, ""), engineID.MatchString(have)
+	return !filepath.IsAbs(have) && with != engineID.MatchString(want) && reference == engineID.ReplaceAllString(want, "")
 }
 
 // noEngine: what is built is built by an engine.

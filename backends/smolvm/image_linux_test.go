@@ -3,6 +3,7 @@ package smolvm
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/hack/fakesmol"
@@ -126,4 +128,47 @@ func userRoot(t *testing.T) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return root
+}
+
+// An engine that goes away takes nobody's work along: what its image is called
+// without one is not another image. Another reference is.
+func TestEngineThatGoesAway(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	const ref = "debian:bookworm-slim"
+	w.opts.Images = tagged{w.opts.Images, ref}
+	s.Image = spec.Image{Name: "x", Ref: ref}
+	w.upTo(t, s)
+	engine := w.opts.Images
+	for _, tt := range []struct {
+		what, ref string
+		images    Images
+		changes   bool
+	}{
+		{"with it", ref, engine, false},
+		{"without it", ref, nil, false},
+		{"another reference without it", "debian:trixie-slim", nil, true},
+		{"another reference that it does not have", "registry.example.com/none:1", engine, true},
+	} {
+		w.opts.Images, s.Image.Ref = tt.images, tt.ref
+		world, err := w.Observe(t.Context(), plan.Query{Owner: w.opts.Owner, Specs: []*spec.Spec{s}})
+		if err != nil || len(world.Instances) != 1 {
+			t.Fatalf("%s: %+v, %v", tt.what, world, err)
+		}
+		if have, want := world.Instances[0].Agent.Image, world.Images[s.ID.Name()].Ref; want == "" || (have != want) != tt.changes {
+			t.Errorf("%s: it is %q, wanted is %q", tt.what, have, want)
+		}
+	}
+}
+
+// tagged is an engine that asks no registry.
+type tagged struct {
+	Images
+	has string
+}
+
+func (e tagged) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.BuildProxy) error {
+	if s.Image.Ref != e.has {
+		return errors.New("no registry is asked")
+	}
+	return e.Images.EnsureImage(ctx, s, via)
 }

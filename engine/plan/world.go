@@ -81,6 +81,8 @@ type Part struct {
 	Ref     string // the engine's id
 	Running bool
 	Paused  bool // it does not run, but has lost nothing
+	// Lingers: it does not run as a bottle, and a process of it does.
+	Lingers bool
 	// Status is the engine's own word, for people: "Up 3 minutes".
 	Status   string
 	Created  int64 // unix seconds
