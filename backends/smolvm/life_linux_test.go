@@ -1,10 +1,14 @@
 package smolvm
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bot-bottle/bb/backends"
@@ -85,6 +89,58 @@ func TestStartAgain(t *testing.T) {
 	if bundle != "1\n" {
 		t.Errorf("the certificate is in the bundle %s times", bundle)
 	}
+}
+
+// A machine whose inside is silent has a process that runs on: a stop ends it,
+// and what was known of it does not fit the next one.
+func TestStopOfASilentMachine(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.up(t, s)
+	for _, state := range []string{"unreachable", "stopped", "gone"} {
+		if state == "unreachable" {
+			if err := syscall.Kill(w.fake.Process(s.ID.Name()), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			if p := w.seen(t, s); p.Status != state || p.Running || !p.Lingers {
+				t.Errorf("observed: %+v", p)
+			}
+		}
+		if state == "gone" {
+			if err := w.RemoveAgent(t.Context(), s.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Stop(t.Context(), s.ID); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+		if pid := w.fake.Process(s.ID.Name()); pid != 0 {
+			t.Errorf("%s: process %d runs on", state, pid)
+		}
+		if _, err := os.Stat(w.markFile(s.ID.Name())); err == nil {
+			t.Errorf("%s: it is still marked as a bottle", state)
+		}
+	}
+}
+
+// What a sidecar says holds what others say: none of it drives a terminal.
+func TestLogsArePlain(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.opts.Sidecars = loud{w.sidecars}
+	var out bytes.Buffer
+	if err := w.Logs(t.Context(), s.ID, backends.LogRequest{Sidecar: true}, &out); err != nil || out.String() != "]0;title[2Jé\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+type loud struct{ Sidecars }
+
+func (loud) Logs(_ context.Context, _ spec.ID, _ backends.LogRequest, w io.Writer) error {
+	for _, part := range []string{"\x1b]0;title\a\x1b[2J\u202e\xc3", "\xa9\n"} {
+		if _, err := io.WriteString(w, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // smolvm that is killed, or says nothing, in the middle of a step.

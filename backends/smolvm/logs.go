@@ -17,8 +17,8 @@ import (
 // Logs copies the machine's console or the sidecar's output to w, running or
 // not.
 func (d *Driver) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w io.Writer) error {
-	if r.Sidecar {
-		return d.opts.Sidecars.Logs(ctx, id, r, w)
+	if r.Sidecar { // it says what upstreams and git say
+		return d.opts.Sidecars.Logs(ctx, id, r, &plainWriter{w: w})
 	}
 	m, err := d.find(ctx, id)
 	if err != nil {
