@@ -177,14 +177,8 @@ func init() {
 			envFlag, dirFlag,
 			{long: "timeout", value: "DURATION", about: "Kill command after duration"},
 			{long: "interactive", short: "i", about: "Keep stdin open"},
-			{long: "tty", short: "t", about: "Allocate a pseudo-TTY"},
 			{long: "stream", about: "Stream output"},
 			{long: "detach", short: "d", about: "Spawn in the background"},
-		}},
-		"cp": {do: copyFile, rest: "<SRC> <DST>", flags: []flag{
-			{long: "mode", value: "OCTAL", about: "Mode on upload"},
-			{long: "uid", value: "UID", about: "Owner on upload"},
-			{long: "gid", value: "GID", about: "Group on upload"},
 		}},
 	}
 }

@@ -100,16 +100,6 @@ func environment(getenv func(string) string) []string {
 	return env
 }
 
-// DataDir is where smolvm keeps its state when SMOLVM_DATA_DIR moves it, or "".
-func (c *Client) DataDir() string {
-	for _, kv := range c.env {
-		if v, ok := strings.CutPrefix(kv, "SMOLVM_DATA_DIR="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // machineArgs begins an argument list of a machine command. Values stand
 // behind "=", so that none is ever taken for a flag.
 func machineArgs(verb, name string, more ...string) []string {

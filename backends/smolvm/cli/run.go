@@ -24,7 +24,6 @@ const (
 	firstStartLimit = 20 * time.Minute
 	startLimit      = 3 * time.Minute
 	stopLimit       = 2 * time.Minute
-	copyLimit       = 15 * time.Minute
 
 	// grace is what a call gets between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
