@@ -61,7 +61,7 @@ func (d *Driver) machine(s *spec.Spec, b binary, img image) cli.Spec {
 	labels[spec.LabelConfinement] = confinement()
 	labels[spec.LabelSource] = source(s)
 	labels[spec.LabelTranscript] = s.Program.Transcript
-	labels[labelMachine], labels[labelBinary] = rand.Text(), b.digest
+	labels[labelMachine], labels[labelBinary], labels[labelArchive] = rand.Text(), b.digest, img.key()
 	if img.use.Ref != "" {
 		labels[labelPull] = "1"
 	}

@@ -112,7 +112,24 @@ func (d *Driver) resolveFile(path string) (image, error) {
 	return i, nil
 }
 
-func (d *Driver) archive(key string) string { return d.path("images", key+".tar") }
+const (
+	archiveSuffix = ".tar"
+	// exportPrefix begins the names of archives that are being written. What
+	// follows is the key of the archive, whose lock the writer has.
+	exportPrefix = ".export-"
+)
+
+func (d *Driver) archive(key string) string { return d.path("images", key+archiveSuffix) }
+
+// key names the archive that a machine is made of; noArchive without one.
+func (i image) key() string {
+	if i.use.Archive == "" {
+		return noArchive
+	}
+	return strings.TrimSuffix(filepath.Base(i.use.Archive), archiveSuffix)
+}
+
+const noArchive = "none"
 
 // EnsureImage builds, pulls or copies the image, unless it is there. Bottles
 // and processes that share one share the work.
@@ -137,7 +154,7 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.Bu
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, to+".lock")
+	unlock, err := lockFile(ctx, to+lockSuffix)
 	if err != nil {
 		return err
 	}
@@ -149,9 +166,10 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.Bu
 	return d.export(ctx, i)
 }
 
-// export writes the archive, which appears whole or not at all.
+// export writes the archive, which appears whole or not at all. The caller has
+// its lock.
 func (d *Driver) export(ctx context.Context, i image) error {
-	f, err := os.CreateTemp(filepath.Dir(i.use.Archive), ".export-*")
+	f, err := os.OpenFile(d.path("images", exportPrefix+i.key()), os.O_RDWR|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -190,24 +208,4 @@ func digest(parts ...string) string {
 		fmt.Fprintf(sum, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
-}
-
-// lockFile waits for a lock among processes, or for ctx.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-		if err := sleep(ctx, lockPause); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
 }

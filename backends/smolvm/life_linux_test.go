@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,56 +175,4 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Binaries of other versions and exported images go when nothing has them.
-func TestOrphans(t *testing.T) {
-	w, s := newWorld(t), newSpec(t)
-	// Not the images that the tests share.
-	if err := os.Remove(filepath.Join(w.opts.Dir, "images")); err != nil {
-		t.Fatal(err)
-	}
-	w.upTo(t, s)
-	old := w.binDir("0123456789ab")
-	if err := os.MkdirAll(old, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	names := func() (all []string) {
-		orphans, err := w.Orphans(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range orphans {
-			all = append(all, o.Kind)
-			if err := w.RemoveOrphan(t.Context(), o); err != nil {
-				t.Error(err)
-			}
-		}
-		return all
-	}
-	if got := names(); len(got) != 1 || got[0] != "directory" {
-		t.Errorf("beside a machine: %v", got)
-	}
-	inUse := backends.Orphan{Kind: "directory", Name: "x", Ref: w.binDir(must(t, w))}
-	if err := w.RemoveOrphan(t.Context(), inUse); err == nil {
-		t.Error("bb was removed from under a machine")
-	}
-	if err := w.RemoveAgent(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(); len(got) != 1 || got[0] != "image" {
-		t.Errorf("without a machine: %v", got)
-	}
-	if got := names(); len(got) != 0 {
-		t.Errorf("afterwards: %v", got)
-	}
-}
-
-func must(t *testing.T, w *world) string {
-	t.Helper()
-	b, err := w.binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.digest
 }

@@ -120,6 +120,7 @@ func (d *Driver) part(m cli.Machine) *plan.Part {
 		Source: m.Labels[spec.LabelSource], Confinement: m.Labels[spec.LabelConfinement],
 		Transcript: m.Labels[spec.LabelTranscript],
 		Altered:    alterations(m),
+		Unused:     m.State == cli.Created,
 	}
 	if !m.CreatedAt.IsZero() {
 		p.Created = m.CreatedAt.Unix()

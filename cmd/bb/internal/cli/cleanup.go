@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
 
@@ -46,6 +47,7 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err := p.ends(ctx); err != nil {
 		return err
 	}
+	p.tellDesire()
 	shared, err := p.orphans(ctx)
 	if err != nil {
 		return err
@@ -142,7 +144,7 @@ func (p *planning) planOrphans() {
 		switch {
 		case p.state.ScopeGone(o.ID.Scope) != "":
 			return plan.ScopeGone
-		case o.Agent == nil:
+		case o.Agent == nil, o.Agent.Unused:
 			return plan.HalfMade
 		}
 		return ""
@@ -162,6 +164,20 @@ func (p *planning) scopesOf() []string {
 type owned struct {
 	backend string
 	backends.Orphan
+}
+
+// tellDesire tells drivers what the manifests in view desire. Where those do not
+// compile, only what is made anew at the next apply can be lost.
+func (p *planning) tellDesire() {
+	c, err := p.app.compile(nil, state.Read)
+	if err != nil {
+		return
+	}
+	for name, d := range p.drivers {
+		if w, ok := d.(backends.Wanter); ok {
+			w.Want(slices.DeleteFunc(slices.Clone(c.specs), func(s *spec.Spec) bool { return s.Backend != name }))
+		}
+	}
 }
 
 // orphans are those of the backends that could be asked.

@@ -78,7 +78,7 @@ func (a *app) smolvm(st *state.State) (backends.Driver, error) {
 	}
 	o := smolvm.Options{
 		Dir: smolvmDir(st), Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
-		Sidecars: sidecars, Log: a.screen,
+		Sidecars: sidecars, Programs: sidecarsDir(st), Log: a.screen,
 	}
 	if engine, err := a.docker(st); err == nil {
 		o.Images = engine
