@@ -37,7 +37,8 @@ type Images interface {
 type image struct {
 	label string // what the label bb.image says; "" means unknown
 	use   cli.Image
-	// from is a file to make use.Archive of; "" with an engine's id.
+	// from is a file or a root directory to make use.Archive of; "" with an
+	// engine's id.
 	from, id string
 	present  bool
 }
@@ -85,24 +86,29 @@ func noEngine(s *spec.Spec) error {
 		WithHint("start one ('bb doctor' says more), or let agent_provider.image name a registry's image, an archive of 'docker save', a directory or a .smolmachine")
 }
 
-// resolveFile knows a file by where it is, its size and its time: reading
-// gigabytes for each plan would be worse than a copy too many.
+// resolveFile knows a file by where it is, its size and its time, and a directory
+// by those of all that is below it.
 func (d *Driver) resolveFile(path string) (image, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return image{}, diag.Errorf("image %s: %v", path, diag.Cause(err)).
 			WithHint("agent_provider.image names a file or a directory of this machine")
 	}
-	if info.IsDir() {
-		sum := digest(path, info.ModTime().String())
-		return image{label: path + "@" + sum[:12], use: cli.Image{Dir: path}, present: true}, nil
-	}
-	if !info.Mode().IsRegular() {
+	var sum string
+	switch {
+	case info.IsDir():
+		content, err := rootDigest(path)
+		if err != nil {
+			return image{}, err
+		}
+		sum = digest(path, content)
+	case info.Mode().IsRegular():
+		sum = digest(path, fmt.Sprint(info.Size()), info.ModTime().String())
+	default:
 		return image{}, diag.Errorf("image %s is no file and no directory", path)
 	}
-	sum := digest(path, fmt.Sprint(info.Size()), info.ModTime().String())
 	i := image{label: path + "@" + sum[:12]}
-	if strings.HasSuffix(path, ".smolmachine") {
+	if strings.HasSuffix(path, ".smolmachine") && !info.IsDir() {
 		i.use.Pack, i.present = path, true
 		return i, nil
 	}
@@ -195,9 +201,24 @@ func (d *Driver) source(ctx context.Context, i image, w io.Writer) error {
 		return err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return cmp.Or(err, d.saveDirectory(i, w))
+	}
 	r, err := plainTar(f)
 	if err == nil {
 		_, err = io.Copy(w, r)
+	}
+	return err
+}
+
+// saveDirectory fails where the directory is not the one of the plan any more.
+func (d *Driver) saveDirectory(i image, w io.Writer) error {
+	if err := saveRoot(i.from, d.path("images", exportPrefix+i.key()+".layer"), w); err != nil {
+		return err
+	}
+	now, err := d.resolveFile(i.from)
+	if err == nil && now.label != i.label {
+		err = fmt.Errorf("%s changed while it was read", i.from)
 	}
 	return err
 }

@@ -116,8 +116,10 @@ func TestOrphans(t *testing.T) {
 		t.Error(d)
 	}
 	for _, o := range []backends.Orphan{
-		{Kind: "directory", Name: "bin", Ref: w.binDir(must(t, w))}, {Kind: "image", Name: key + ".tar", Ref: w.archive(key)},
-		{Kind: "file", Name: ".export-8901.layer", Ref: w.path("images", ".export-8901.layer")}, {Kind: "directory", Name: "etc", Ref: "/etc"},
+		{Kind: "directory", Name: "bin", Ref: w.binDir(must(t, w))},
+		{Kind: "image", Name: key + ".tar", Ref: w.archive(key)},
+		{Kind: "file", Name: ".export-8901.layer", Ref: w.path("images", ".export-8901.layer")},
+		{Kind: "directory", Name: "etc", Ref: "/etc"},
 	} {
 		if err := w.RemoveOrphan(t.Context(), o); err == nil {
 			t.Errorf("%s was removed", o.Ref)
