@@ -54,6 +54,13 @@ func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (image, error) {
 		if s.Image.Ref == "" {
 			return image{}, noEngine(s)
 		}
+		c, err := d.client(ctx)
+		if err != nil {
+			return image{}, err
+		}
+		if err := c.CanPull(); err != nil {
+			return image{}, err
+		}
 		// smolvm pulls it itself, when the machine is started first. What the
 		// name stands for then is not known here.
 		return image{label: s.Image.Ref, use: cli.Image{Ref: s.Image.Ref}, present: true}, nil

@@ -73,8 +73,8 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 }
 
 // pull lets a machine that never ran fetch its image, in a life in which
-// nothing but bb's first process runs and nothing secret enters it, and then
-// takes the network from it. One that bb did not get that far with is removed:
+// nothing but bb's first process runs, which serves nothing beside a network, and
+// nothing secret enters it; and then takes the network from it. One that bb did not get that far with is removed:
 // a machine with a network never becomes a bottle.
 func (d *Driver) pull(ctx context.Context, h *cli.Held, m cli.Machine) error {
 	if m.Network == nil || !*m.Network {
@@ -84,7 +84,7 @@ func (d *Driver) pull(ctx context.Context, h *cli.Held, m cli.Machine) error {
 		return diag.Errorf("machine %s has a network, and no bottle has one", m.Name).WithHint("'bb apply' replaces it")
 	}
 	logf(d.opts.Log, "%s: smolvm pulls %s", m.Name, m.Labels[spec.LabelImage])
-	err := h.Start(ctx, true)
+	err := h.Pull(ctx)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	if err = errors.Join(err, h.Stop(after)); err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,8 +23,17 @@ type User struct{ UID, GID int }
 
 // Boot is Init for a machine that nobody has prepared: root calls it. It makes
 // what an engine would (names, resolver, memory for secrets), listens, becomes
-// the agent's user for good, and is the first process from then on.
+// the agent's user for good, and is the first process from then on. Beside a
+// network it does none of this and idles: in the life in which a machine pulls
+// its image, nobody reaches the sidecar through it.
 func Boot(ctx context.Context, opts Options, as User, hosts []string) error {
+	if err := interfaces(); err != nil {
+		fmt.Fprintf(os.Stderr, "bb: %v: the door stays shut\n", err)
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		<-ctx.Done()
+		return nil
+	}
 	if err := furnish(as, hosts); err != nil {
 		return err
 	}

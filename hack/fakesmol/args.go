@@ -162,6 +162,7 @@ func init() {
 			{long: "overlay", value: "GiB", about: "Overlay disk size"},
 			{long: "volume", short: "v", value: "HOST:GUEST[:ro]", repeat: true, about: "Mount host directory"},
 			{long: "net", about: "Enable outbound network access"},
+			{long: "net-backend", value: "BACKEND", about: "Network backend"},
 			{long: "mount-socket", value: "HOST_PATH:GUEST_PATH", repeat: true, about: "Mount a host Unix socket"},
 			envFlag, dirFlag,
 		}},

@@ -116,6 +116,7 @@ func (v *vmm) start(argv []string) (*box, error) {
 	config, err := json.Marshal(boxConfig{
 		Home: home, Root: v.root, Name: v.r.Name, Volumes: v.r.Volumes, Argv: argv,
 		Env: v.environment(nil), Dir: v.workdir(""), User: v.r.Config.User,
+		Device:    v.r.Network && v.r.Device,
 		NoOverlay: slices.Contains(os.Args[4:], FaultNoOverlay),
 	})
 	if err != nil {

@@ -71,7 +71,7 @@ func (s Spec) args() ([]string, error) {
 		return nil, errors.New("a machine has a network to pull its image, or none")
 	}
 	if s.Pull {
-		args = append(args, "--net")
+		args = append(args, "--net", "--net-backend=virtio-net")
 	}
 	for _, n := range []struct {
 		flag  string
