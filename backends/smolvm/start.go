@@ -148,13 +148,16 @@ func (d *Driver) probe(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 	}
-	// A machine that shares this one's loopback would reach this.
+	// A machine that shares this one's loopback would reach these.
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if six, err := net.Listen("tcp6", net.JoinHostPort("::1", port)); err == nil { // where there is IPv6
+		defer six.Close()
+	}
 	r, err := d.step(ctx, s, command{argv: []string{spec.BinaryPath, "door", "alone", "--host-port", port}})
 	if err != nil {
 		return err

@@ -146,6 +146,15 @@ func Alone(hostPort int) error {
 	if lines := strings.Split(strings.TrimSpace(string(routes)), "\n"); len(lines) > 1 {
 		return errors.New("there is a route out")
 	}
+	six, err := os.ReadFile("/proc/net/ipv6_route")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without that family
+		return err
+	}
+	for line := range strings.Lines(string(six)) {
+		if f := strings.Fields(line); len(f) > 0 && f[len(f)-1] != "lo" {
+			return errors.New("there is an IPv6 route out")
+		}
+	}
 	if err := interfaces(); err != nil {
 		return err // and nothing is sent
 	}
