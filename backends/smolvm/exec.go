@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -97,7 +98,7 @@ func (d *Driver) session(ctx context.Context, id spec.ID, o session.Options,
 	if err != nil {
 		return result{}, err
 	}
-	out, errOut := &bounded{limit: maxOutput}, &bounded{limit: 64 << 10}
+	out, errOut := &guest.Tail{Limit: maxOutput}, &guest.Tail{Limit: 64 << 10}
 	if c.stdout == nil {
 		c.stdout, c.stderr = out, errOut
 	}

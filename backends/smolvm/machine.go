@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -169,6 +170,6 @@ func replaceFile(to string, content []byte, mode os.FileMode) error {
 
 // lastLines returns the end of what others wrote, fit to be shown.
 func lastLines(text string, n int) string {
-	lines := strings.Split(printable(text), "\n")
+	lines := strings.Split(guest.Printable(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/egress/door"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -183,31 +184,31 @@ func (d *Driver) furnish(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	a := newArchive()
-	if err := a.add(append(append(files, trust...), d.fixedEnv(s)...)...); err != nil {
+	a := guest.NewArchive()
+	if err := a.Add(append(append(files, trust...), d.fixedEnv(s)...)...); err != nil {
 		return err
 	}
 	if err := d.placeAsRoot(ctx, s.ID, a); err != nil {
 		return err
 	}
-	return d.keepRecord(ctx, s, placing(s))
+	return d.keepRecord(ctx, s, guest.Placing(s))
 }
 
 // refurnish gives a machine that starts again what it was given. What is to
 // change is not this call's business.
-func (d *Driver) refurnish(ctx context.Context, s *spec.Spec, have map[string]placed) error {
+func (d *Driver) refurnish(ctx context.Context, s *spec.Spec, have map[string]guest.Placed) error {
 	trust, err := d.trust(ctx, s)
 	if err != nil {
 		return err
 	}
-	a := newArchive()
-	if err := a.add(append(trust, d.fixedEnv(s)...)...); err != nil {
+	a := guest.NewArchive()
+	if err := a.Add(append(trust, d.fixedEnv(s)...)...); err != nil {
 		return err
 	}
 	if err := d.placeAsRoot(ctx, s.ID, a); err != nil {
 		return err
 	}
-	want := placing(s)
+	want := guest.Placing(s)
 	var files []spec.File
 	if dir := s.Fixed.Workspace.Workdir(); s.Fixed.Workspace.Mode != spec.WorkspaceMount && strings.HasPrefix(dir, spec.Home+"/") {
 		files = append(files, spec.File{Path: dir, Dir: true, Mode: 0o755})
@@ -230,7 +231,7 @@ func (d *Driver) fixedEnv(s *spec.Spec) []spec.File {
 		}
 	}
 	return []spec.File{
-		recordDir,
+		guest.RecordDir,
 		{Path: door.FixedEnvFile, Mode: 0o644, Content: []byte(strings.Join(env, "\x00")), Root: true},
 	}
 }

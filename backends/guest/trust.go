@@ -1,0 +1,32 @@
+package guest
+
+import (
+	"bytes"
+	"encoding/pem"
+)
+
+// Certificates are those in a text, and nothing else of it.
+func Certificates(text []byte) (certs []byte) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	return certs
+}
+
+// caMark separates bb's certificate from the image's in the bundle.
+const caMark = "# bb: the sidecar of this bottle\n"
+
+// WithAuthority appends ca to the image's bundle; what an earlier start
+// appended is dropped.
+func WithAuthority(bundle, ca []byte) []byte {
+	if at := bytes.Index(bundle, []byte(caMark)); at >= 0 {
+		bundle = bundle[:at]
+	}
+	out := bytes.Clone(bundle)
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, '\n')
+	}
+	return append(append(out, caMark...), ca...)
+}
