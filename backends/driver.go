@@ -119,9 +119,16 @@ type Preflighter interface {
 	Preflight(ctx context.Context, s *spec.Spec) error
 }
 
+// Wanter is a driver that keeps what makes the next bottle cheaper.
+type Wanter interface {
+	// Want says which instances are desired, in view: what they are made of is no
+	// orphan.
+	Want(specs []*spec.Spec)
+}
+
 // Orphan is a shared resource of ours that serves nothing.
 type Orphan struct {
-	Kind string // container, volume, image, network, directory
+	Kind string // container, volume, image, network, directory, file
 	Name string
 	Ref  string // the engine's id
 	Why  string // for people: "no sidecar uses it"

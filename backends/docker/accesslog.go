@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -18,7 +19,7 @@ func (d *Driver) AccessLog(ctx context.Context, id spec.ID, r egress.LogRequest,
 	if err != nil {
 		return err
 	}
-	said := &bounded{limit: 4 << 10}
+	said := &guest.Tail{Limit: 4 << 10}
 	call := command{
 		argv: []string{
 			sidecarBinary, "sidecar", "ctl", "log", "--control", controlSocket,

@@ -58,7 +58,7 @@ func (d *Driver) CreateAgent(ctx context.Context, s *spec.Spec) error {
 	labels[spec.LabelSpec] = s.Hash(d.opts.Key)
 	labels[spec.LabelSpecJSON] = s.FixedJSON(d.opts.Key)
 	labels[spec.LabelConfinement] = d.confinement()
-	labels[spec.LabelSource] = source(s)
+	labels[spec.LabelSource] = s.Source.Label()
 	labels[spec.LabelTranscript] = s.Program.Transcript
 	if done, err := d.keepAgent(ctx, s, labels, image); err != nil || done {
 		return err

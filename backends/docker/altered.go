@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -70,7 +71,7 @@ func (s scene) process(x container.Summary, command string) []string {
 // shorten makes what others wrote fit on one line.
 func shorten(text string) string {
 	const most = 60
-	text = strings.Join(strings.Fields(printable(text)), " ")
+	text = strings.Join(strings.Fields(guest.Printable(text)), " ")
 	if r := []rune(text); len(r) > most {
 		return string(r[:most]) + "..."
 	}
@@ -93,7 +94,7 @@ func (s scene) image(x container.Summary) []string {
 		if id == "" || strings.HasPrefix(id, m[1]) || strings.HasPrefix(strings.TrimPrefix(name, "sha256:"), m[1]) {
 			return nil
 		}
-		return []string{"it was made of another image than " + printable(label)}
+		return []string{"it was made of another image than " + guest.Printable(label)}
 	}
 	if !builtImage.MatchString(label) || name == "" || name == label {
 		return nil
@@ -103,13 +104,13 @@ func (s scene) image(x container.Summary) []string {
 	case known && strings.TrimPrefix(now.id, "sha256:") == id:
 		return nil
 	case !imageIDs.MatchString(name):
-		return []string{fmt.Sprintf("it was made of image %s, not of %s", shorten(name), printable(label))}
+		return []string{fmt.Sprintf("it was made of image %s, not of %s", shorten(name), guest.Printable(label))}
 	case known && !now.ours:
-		return []string{printable(label) + " names another image now"}
+		return []string{guest.Printable(label) + " names another image now"}
 	}
 	// The tag is gone, which is nobody's harm, or bb has built it again.
 	if of, seen := s.builds[x.ImageID]; seen && of != label {
-		return []string{"it was made of another image than " + printable(label)}
+		return []string{"it was made of another image than " + guest.Printable(label)}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -115,8 +116,8 @@ func TestWorkdirLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Put it back: with a broken one not even the repair could run.
-		a := newArchive()
-		if err := a.add(spec.File{Path: spec.Workdir, Dir: true, Mode: 0o755}); err != nil {
+		a := guest.NewArchive()
+		if err := a.Add(spec.File{Path: spec.Workdir, Dir: true, Mode: 0o755}); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.upload(t.Context(), s.ID.Name(), s.ID.Name(), a); err != nil {

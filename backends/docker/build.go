@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/build"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -52,7 +53,7 @@ func (d *Driver) build(ctx context.Context, j buildJob, via *backends.BuildProxy
 	})
 	output := &tail{limit: shownLines}
 	if err == nil {
-		err = readStream(res.Body, io.MultiWriter(output, &plainWriter{w: d.opts.Output}))
+		err = readStream(res.Body, io.MultiWriter(output, &guest.PlainWriter{To: d.opts.Output}))
 		res.Body.Close()
 	}
 	r.CloseWithError(io.ErrClosedPipe) // ends the writer, whatever happened
@@ -148,17 +149,17 @@ func readStream(r io.Reader, w io.Writer) error {
 // tail keeps the last lines written to it.
 type tail struct {
 	limit int
-	text  bounded
+	text  guest.Tail
 }
 
 func (t *tail) Write(p []byte) (int, error) {
-	t.text.limit = 16 << 10
+	t.text.Limit = 16 << 10
 	return t.text.Write(p)
 }
 
 func (t *tail) String() string {
 	var lines []string
-	s := bufio.NewScanner(strings.NewReader(printable(t.text.String())))
+	s := bufio.NewScanner(strings.NewReader(guest.Printable(t.text.String())))
 	s.Buffer(nil, 64<<10)
 	for s.Scan() {
 		if l := strings.TrimRight(s.Text(), " "); l != "" {

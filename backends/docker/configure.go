@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -53,7 +54,7 @@ func (d *Driver) control(ctx context.Context, id spec.ID, verb string, document 
 		return nil, diag.Errorf("sidecar of %s: %s: %s", id, verb, why).WithHint("'bb logs --sidecar %s' shows more", id)
 	}
 	if !reply.OK || res.code != 0 {
-		return line, diag.Errorf("sidecar of %s refused %s: %s", id, verb, printable(reply.Error))
+		return line, diag.Errorf("sidecar of %s refused %s: %s", id, verb, guest.Printable(reply.Error))
 	}
 	return line, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -16,7 +17,7 @@ func (d *Driver) ControlStream(ctx context.Context, id spec.ID, verb string, std
 	if err != nil {
 		return err
 	}
-	said := &bounded{limit: 4 << 10}
+	said := &guest.Tail{Limit: 4 << 10}
 	res, err := d.command(ctx, c.ID, command{
 		argv: []string{sidecarBinary, "sidecar", "ctl", verb, "--control", controlSocket},
 		user: sidecarUser, stdin: stdin, stdout: stdout, stderr: said,

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -45,7 +46,7 @@ func currentContext(dir string) (string, error) {
 		err = errors.New("it is no JSON that docker wrote")
 	}
 	if err != nil {
-		return "", diag.Errorf("docker: %s: %s", path, printable(diag.Cause(err).Error())).
+		return "", diag.Errorf("docker: %s: %s", path, guest.Printable(diag.Cause(err).Error())).
 			WithHint("repair it, or say which engine with DOCKER_HOST or DOCKER_CONTEXT")
 	}
 	return config.CurrentContext, nil
@@ -70,7 +71,7 @@ func fromContext(dir, name, from string) (address, error) {
 		meta, err = parseMeta(b, name)
 	}
 	if err != nil {
-		return address{}, diag.Errorf("docker: context %s: %s: %s", name, path, printable(diag.Cause(err).Error())).
+		return address{}, diag.Errorf("docker: context %s: %s: %s", name, path, guest.Printable(diag.Cause(err).Error())).
 			WithHint("make it again with 'docker context rm %s' and 'docker context create'; %s", name, contextsHint)
 	}
 	if meta.host == "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -51,7 +52,7 @@ type examination struct{ list []backends.Finding }
 
 func (e *examination) add(check string, status backends.Status, hint, format string, args ...any) {
 	e.list = append(e.list, backends.Finding{
-		Check: check, Status: status, Hint: hint, Message: printable(fmt.Sprintf(format, args...)),
+		Check: check, Status: status, Hint: hint, Message: guest.Printable(fmt.Sprintf(format, args...)),
 	})
 }
 

@@ -9,10 +9,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/docker/docker/client"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -62,20 +62,7 @@ func (e *callError) Unwrap() error { return e.cause }
 // tidy makes the engine's wording fit in a sentence of ours.
 func tidy(s string) string {
 	s = strings.TrimPrefix(s, "Error response from daemon: ")
-	return strings.TrimSuffix(printable(s), ".")
-}
-
-// printable drops what could drive a terminal: much of what errors quote was
-// written by an image or by the agent.
-func printable(s string) string {
-	return strings.Map(plainRune, strings.TrimSpace(s))
-}
-
-func plainRune(r rune) rune {
-	if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-		return r
-	}
-	return -1
+	return strings.TrimSuffix(guest.Printable(s), ".")
 }
 
 // sequences are what drives a terminal: without its first byte the rest would
@@ -86,27 +73,8 @@ var sequences = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 // says of its own steps.
 func lastLines(text string, n int) string {
 	text = sequences.ReplaceAllString(text, "")
-	lines := slices.DeleteFunc(strings.Split(printable(text), "\n"), func(l string) bool {
+	lines := slices.DeleteFunc(strings.Split(guest.Printable(text), "\n"), func(l string) bool {
 		return strings.HasPrefix(l, " ---> ") || strings.Contains(l, " : ARG ")
 	})
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-// bounded keeps the last limit bytes written to it: no output of a bottle
-// fills the memory of the host.
-type bounded struct {
-	limit int
-	data  []byte
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.data = append(b.data, p...)
-	if len(b.data) > 2*b.limit {
-		b.data = append(b.data[:0], b.data[len(b.data)-b.limit:]...)
-	}
-	return len(p), nil
-}
-
-func (b *bounded) String() string {
-	return string(b.data[max(0, len(b.data)-b.limit):])
 }

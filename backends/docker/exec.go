@@ -8,6 +8,8 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/bot-bottle/bb/backends/guest"
 )
 
 // command is one program run in a container.
@@ -30,7 +32,7 @@ const maxOutput = 1 << 20
 // command runs c to its end, as it is: for a sidecar, which is bb's own. What
 // runs in an agent is a session. A non-zero exit is a result, not an error.
 func (d *Driver) command(ctx context.Context, id string, c command) (result, error) {
-	out, errOut := &bounded{limit: maxOutput}, &bounded{limit: 64 << 10}
+	out, errOut := &guest.Tail{Limit: maxOutput}, &guest.Tail{Limit: 64 << 10}
 	if c.stdout == nil {
 		c.stdout, c.stderr = out, errOut
 	}

@@ -2,112 +2,24 @@ package docker
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
-	"strings"
 
 	"github.com/docker/docker/api/types/container"
 
-	"github.com/bot-bottle/bb/engine/diag"
-	"github.com/bot-bottle/bb/engine/spec"
+	"github.com/bot-bottle/bb/backends/guest"
 )
 
-// archive collects files for one upload. Directories below the agent's home
-// are named one by one, so that what the agent put in their place (a link to
-// somewhere else) is replaced and not followed.
-type archive struct {
-	buf  bytes.Buffer
-	tar  *tar.Writer
-	dirs map[string]bool
-	// modes are those of directories below the home that are not 0755.
-	modes map[string]int64
-	// below is the directory that names are relative to; "" is the root.
-	below string
-}
-
-func newArchive() *archive {
-	a := &archive{dirs: map[string]bool{}, modes: map[string]int64{}}
-	a.tar = tar.NewWriter(&a.buf)
-	return a
-}
-
-func (a *archive) add(files ...spec.File) error {
-	for _, f := range files {
-		if err := a.one(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *archive) one(f spec.File) error {
-	if path.Clean(f.Path) != f.Path || !path.IsAbs(f.Path) || f.Path == "/" {
-		return diag.Errorf("file %s: not a clean absolute path", f.Path)
-	}
-	below := f.Path == spec.Home || strings.HasPrefix(f.Path, spec.Home+"/")
-	if !f.Root && !below {
-		return diag.Errorf("file %s: not below %s", f.Path, spec.Home)
-	}
-	if below {
-		if err := a.parents(path.Dir(f.Path), f.Root); err != nil {
-			return err
-		}
-	}
-	mode := f.Mode & 0o777
-	if f.Dir {
-		a.dirs[f.Path] = true
-		return a.dir(f.Path, mode, f.Root)
-	}
-	h := a.header(f.Path, mode, f.Root)
-	h.Typeflag, h.Size = tar.TypeReg, int64(len(f.Content))
-	if err := a.tar.WriteHeader(h); err != nil {
-		return err
-	}
-	_, err := a.tar.Write(f.Content)
-	return err
-}
-
-// parents makes the directories from the home down to dir.
-func (a *archive) parents(dir string, root bool) error {
-	if !strings.HasPrefix(dir, spec.Home) || a.dirs[dir] || dir == a.below {
-		return nil
-	}
-	if err := a.parents(path.Dir(dir), root); err != nil {
-		return err
-	}
-	a.dirs[dir] = true
-	mode, ok := a.modes[dir]
-	if !ok {
-		mode = 0o755
-	}
-	return a.dir(dir, mode, root && dir != spec.Home)
-}
-
-func (a *archive) dir(name string, mode int64, root bool) error {
-	h := a.header(name+"/", mode, root)
-	h.Typeflag = tar.TypeDir
-	return a.tar.WriteHeader(h)
-}
-
-func (a *archive) header(name string, mode int64, root bool) *tar.Header {
-	h := &tar.Header{Name: strings.TrimPrefix(name, a.below+"/"), Mode: mode, Uid: spec.UID, Gid: spec.GID}
-	if root {
-		h.Uid, h.Gid = 0, 0
-	}
-	return h
-}
-
 // upload extracts the archive at the container's root.
-func (d *Driver) upload(ctx context.Context, id, name string, a *archive) error {
-	if err := a.tar.Close(); err != nil {
+func (d *Driver) upload(ctx context.Context, id, name string, a *guest.Archive) error {
+	packed, err := a.Finish()
+	if err != nil {
 		return err
 	}
-	err := d.engine.CopyToContainer(ctx, id, "/", &a.buf,
+	err = d.engine.CopyToContainer(ctx, id, "/", packed,
 		container.CopyToContainerOptions{AllowOverwriteDirWithFile: true})
 	return d.wrap(err, "place files in %s", name)
 }

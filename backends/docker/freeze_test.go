@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -59,7 +60,7 @@ func TestFreeze(t *testing.T) {
 		t.Fatal(out)
 	}
 	oldCA, _ := sh(t, d, s, "cat "+spec.CAFile)
-	before, _ := sh(t, d, s, "git config --global --list; find ~ -type f | sort; cat "+placedPath)
+	before, _ := sh(t, d, s, "git config --global --list; find ~ -type f | sort; cat "+guest.RecordPath)
 	was, err := raw(t).ContainerInspect(t.Context(), s.ID.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +74,7 @@ func TestFreeze(t *testing.T) {
 	if err != nil || is.ID != was.ID || is.State.Pid != was.State.Pid || is.State.Paused {
 		t.Errorf("the bottle was disturbed: %+v, %v", is.State, err)
 	}
-	if after, _ := sh(t, d, s, "git config --global --list; find ~ -type f | sort; cat "+placedPath); after != before {
+	if after, _ := sh(t, d, s, "git config --global --list; find ~ -type f | sort; cat "+guest.RecordPath); after != before {
 		t.Errorf("the bottle changed from %q to %q", before, after)
 	}
 	key, err := d.readFile(t.Context(), s.ID.Sidecar(), caDir+"/"+egress.CAKeyFile)
@@ -94,7 +95,7 @@ func TestFreeze(t *testing.T) {
 		"git config --global --list":                                   "alias.st=status\n",
 		"ls -A ~/.bb ~/.tool " + skillsDir + " 2>/dev/null":            "/home/node/.bb:\n\n/home/node/.tool:\nskills\n\n" + skillsDir + ":\nown\n",
 		"cat ~/kept " + skillsDir + "/own/SKILL.md":                    "work\nmine\n",
-		"cat " + placedPath:                                            "{}",
+		"cat " + guest.RecordPath:                                      "{}",
 		"grep -c '# bb:' " + spec.CABundle:                             "1\n",
 		"stat -c '%U %a' " + spec.CABundle + " " + spec.CAFile:         "root 644\nroot 644\n",
 		"grep -rl -e old@example.com -e account-of-the-host ~ || true": "",
@@ -159,12 +160,13 @@ func noRecords(t *testing.T, d *Driver, name string) {
 		t.Fatal(err)
 	}
 	defer raw(t).ContainerRemove(backgroundOf(t), made.ID, container.RemoveOptions{}) //nolint:errcheck // it never ran
-	for _, path := range []string{placedPath, spec.CAFile, spec.PromptFile} {
+	for _, path := range []string{guest.RecordPath, spec.CAFile, spec.PromptFile} {
 		if _, err := d.readFile(t.Context(), made.ID, path); !errdefs.IsNotFound(err) {
 			t.Errorf("the image has %s: %v", path, err)
 		}
 	}
-	if bundle, err := d.readFile(t.Context(), made.ID, spec.CABundle); err != nil || strings.Contains(string(bundle), caMark) {
+	bundle, err := d.readFile(t.Context(), made.ID, spec.CABundle)
+	if _, had := guest.WithoutAuthority(bundle); err != nil || had {
 		t.Errorf("who uses the image trusts the sidecar of a bottle: %v", err)
 	}
 }

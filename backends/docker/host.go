@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -148,7 +149,7 @@ func parseAddress(text, from string) (address, error) {
 	}
 	a := address{scheme: scheme, from: from, text: text}
 	if scheme == "unix" {
-		if a.target = rest; !filepath.IsAbs(rest) || printable(rest) != rest {
+		if a.target = rest; !filepath.IsAbs(rest) || guest.Printable(rest) != rest {
 			return wrong("unix:// wants an absolute path")
 		}
 		return a, nil

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bot-bottle/bb/backends/guest"
 )
 
 // environment is a configuration of docker on disk and the variables around it.
@@ -110,7 +112,7 @@ func TestLocateErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.alsoInIt) {
 			t.Errorf("%v %.80s: %v, want %q", tt.vars, tt.config+tt.meta, err, tt.want)
 		}
-		if err != nil && printable(err.Error()) != err.Error() {
+		if err != nil && guest.Printable(err.Error()) != err.Error() {
 			t.Errorf("%q drives a terminal", err)
 		}
 	}
@@ -222,12 +224,12 @@ func FuzzContextMeta(f *testing.F) {
 		}
 		a, err := parseAddress(meta.host, "context")
 		if err != nil {
-			if printable(err.Error()) != err.Error() {
+			if guest.Printable(err.Error()) != err.Error() {
 				t.Errorf("%q drives a terminal", err)
 			}
 			return
 		}
-		if printable(a.String()) != a.String() {
+		if guest.Printable(a.String()) != a.String() {
 			t.Errorf("%q drives a terminal", a)
 		}
 		if a.scheme == "ssh" {

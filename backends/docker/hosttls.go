@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -39,7 +40,7 @@ func (m tlsMaterial) config(target string) (*tls.Config, error) {
 			pem[file] = b
 		case errors.Is(err, fs.ErrNotExist) && (file != "ca.pem" || !m.needsCA):
 		default:
-			return nil, wrong(file, printable(diag.Cause(err).Error()))
+			return nil, wrong(file, guest.Printable(diag.Cause(err).Error()))
 		}
 	}
 	if len(pem) == 0 && !m.always {

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -41,36 +39,10 @@ func (d *Driver) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w 
 		return d.wrap(err, "logs of %s", id)
 	}
 	defer logs.Close()
-	plain := &plainWriter{w: w}
+	plain := &guest.PlainWriter{To: w}
 	_, err = stdcopy.StdCopy(plain, plain, logs)
 	if r.Follow && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // the reader has seen enough
 	}
 	return d.wrap(err, "logs of %s", id)
-}
-
-// plainWriter drops what could drive a terminal: the agent can write into the
-// bottle's log whatever it likes.
-type plainWriter struct {
-	w    io.Writer
-	rest []byte // of a character that was cut in two
-}
-
-func (p *plainWriter) Write(b []byte) (int, error) {
-	data := append(p.rest, b...)
-	whole := len(data)
-	for i := 1; i <= min(utf8.UTFMax-1, len(data)); i++ {
-		if utf8.RuneStart(data[len(data)-i]) {
-			if !utf8.FullRune(data[len(data)-i:]) {
-				whole = len(data) - i
-			}
-			break
-		}
-	}
-	text := strings.Map(plainRune, string(data[:whole]))
-	p.rest = slices.Clone(data[whole:])
-	if _, err := io.WriteString(p.w, text); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -108,11 +109,11 @@ func isWorkspace(m container.MountPoint, specJSON string) bool {
 	if json.Unmarshal([]byte(specJSON), &f) != nil || f.Workspace.Mode != spec.WorkspaceMount || f.Workspace.Path == "" {
 		return false
 	}
-	guest := f.Workspace.GuestPath
-	if guest == "" {
-		guest = spec.Workdir
+	inside := f.Workspace.GuestPath
+	if inside == "" {
+		inside = spec.Workdir
 	}
-	if m.Destination != guest {
+	if m.Destination != inside {
 		return false
 	}
 	// An engine in a machine of its own sees the host's files below a directory.
@@ -128,5 +129,5 @@ func mounted(m container.MountPoint) string {
 	case mount.TypeBind:
 		return fmt.Sprintf("%s of the host is mounted at %s", shorten(m.Source), shorten(m.Destination))
 	}
-	return fmt.Sprintf("a %s is mounted at %s", printable(string(kind(m))), shorten(m.Destination))
+	return fmt.Sprintf("a %s is mounted at %s", guest.Printable(string(kind(m))), shorten(m.Destination))
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress/pipelock"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
@@ -223,7 +224,7 @@ func (d *Driver) examinePipelock(arch string) backends.Finding {
 	default:
 		f.Message = "version " + p.version + " at " + p.path + ", for linux/" + p.arch
 	}
-	f.Message = printable(f.Message)
+	f.Message = guest.Printable(f.Message)
 	return f
 }
 

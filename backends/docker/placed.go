@@ -3,95 +3,29 @@ package docker
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"os"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
-// placedPath is where a bottle keeps what bb placed for its live parts. It is
-// root's, so that the agent cannot name files for bb to remove.
-const placedPath = "/var/lib/bb/placed.json"
-
-// placed is what a live part put into a bottle: what has to go when the part
-// changes. What the agent made beside it stays.
-type placed struct {
-	// Paths are the files and the topmost directories.
-	Paths  []string `json:"paths,omitempty"`
-	Digest string   `json:"digest,omitempty"`
-	// Keys are those of git's configuration.
-	Keys []string `json:"keys,omitempty"`
-}
-
-// fileParts are the live parts that are made of files.
-var fileParts = []string{spec.PartPrompt, spec.PartSkills, spec.PartLogin}
-
-// placing lists what a spec places, by part.
-func placing(s *spec.Spec) map[string]placed {
-	out := map[string]placed{}
-	for _, f := range s.Files {
-		if f.Part == "" {
-			continue
-		}
-		p := out[f.Part]
-		inside := func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") }
-		if !slices.ContainsFunc(p.Paths, inside) {
-			p.Paths = append(p.Paths, f.Path)
-		}
-		p.Digest = spec.FilesDigest(s.Files, f.Part)
-		out[f.Part] = p
-	}
-	for _, part := range gitParts {
-		if keys := keysOf(settings(s, part)); len(keys) > 0 {
-			out[part] = placed{Keys: keys}
-		}
-	}
-	return out
-}
-
 // placedIn reads what an earlier placing left in a container. A record that
 // cannot be one is none: nothing is removed because of it.
-func (d *Driver) placedIn(ctx context.Context, id spec.ID, agent string) (map[string]placed, error) {
-	none := map[string]placed{}
-	text, err := d.readFile(ctx, agent, placedPath)
+func (d *Driver) placedIn(ctx context.Context, id spec.ID, agent string) (map[string]guest.Placed, error) {
+	none := map[string]guest.Placed{}
+	text, err := d.readFile(ctx, agent, guest.RecordPath)
 	if errdefs.IsNotFound(err) || errors.Is(err, os.ErrInvalid) {
 		return none, nil
 	}
 	if err != nil {
-		return nil, d.wrap(err, "read %s of %s", placedPath, id.Name())
+		return nil, d.wrap(err, "read %s of %s", guest.RecordPath, id.Name())
 	}
-	var all map[string]placed
-	if json.Unmarshal(text, &all) != nil || all == nil {
-		return none, nil
-	}
-	for _, p := range all {
-		for _, name := range p.Paths {
-			if path.Clean(name) != name || !strings.HasPrefix(name, spec.Home+"/") {
-				return none, nil
-			}
-		}
-	}
-	return all, nil
-}
-
-// record is the file that says so, with its directory: one that the engine
-// makes by itself may be anybody's to write to.
-func record(all map[string]placed) []spec.File {
-	b, err := json.Marshal(all)
-	if err != nil {
-		panic("docker: " + err.Error()) // only plain data reaches this
-	}
-	return []spec.File{
-		{Path: path.Dir(placedPath), Dir: true, Mode: 0o755, Root: true},
-		{Path: placedPath, Mode: 0o644, Content: b, Root: true},
-	}
+	return guest.ReadRecord(text), nil
 }
 
 // takeAway removes also what the agent made hard to remove.
@@ -101,7 +35,7 @@ const takeAway = `chmod -R u+rwX -- "$@" 2>/dev/null; rm -rf -- "$@"`
 // before goes first: a skill that is not declared any more, and files that a
 // skill does not have any more, are no longer the agent's to use.
 func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string, parts []string) error {
-	parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return !slices.Contains(fileParts, p) })
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return !slices.Contains(guest.FileParts, p) })
 	if len(parts) == 0 {
 		return nil
 	}
@@ -109,7 +43,7 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, agent string,
 	if err != nil {
 		return err
 	}
-	want := placing(s)
+	want := guest.Placing(s)
 	parts = slices.DeleteFunc(parts, func(p string) bool { return have[p].Digest == want[p].Digest })
 	if len(parts) == 0 {
 		return nil // as they were placed
@@ -151,7 +85,7 @@ func (d *Driver) restore(ctx context.Context, s *spec.Spec, agent string) error 
 	if err != nil {
 		return err
 	}
-	want := placing(s)
+	want := guest.Placing(s)
 	var files []spec.File
 	for _, f := range s.Files {
 		if f.Part != "" && have[f.Part].Digest == want[f.Part].Digest {
@@ -172,28 +106,22 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, fi
 	if len(files) == 0 {
 		return nil
 	}
-	a := newArchive()
-	a.below = spec.Home
-	for _, f := range s.Files {
-		if f.Dir && f.Part == "" {
-			a.modes[f.Path] = f.Mode
-		}
-	}
-	if err := a.add(files...); err != nil {
+	a := guest.HomeArchive(s)
+	if err := a.Add(files...); err != nil {
 		return err
 	}
-	if err := a.tar.Close(); err != nil {
+	packed, err := a.Finish()
+	if err != nil {
 		return err
 	}
 	place := func() error {
-		c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: bytes.NewReader(a.buf.Bytes())}
+		c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: bytes.NewReader(packed.Bytes())}
 		return d.inAgent(ctx, s, agent, "place files", c, 0)
 	}
 	if place() == nil {
 		return nil
 	}
-	dirs := slices.DeleteFunc(slices.Sorted(maps.Keys(a.dirs)), func(dir string) bool { return dir == spec.Home })
-	c := command{argv: append([]string{"/bin/sh", "-c", makeWay, "sh"}, dirs...)}
+	c := command{argv: append([]string{"/bin/sh", "-c", makeWay, "sh"}, a.Directories()...)}
 	if err := d.inAgent(ctx, s, agent, "make way for files", c, 0); err != nil {
 		return err
 	}
@@ -201,9 +129,9 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, agent string, fi
 }
 
 // keepRecord writes what is placed now. Its directory is root's.
-func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, agent string, all map[string]placed) error {
-	a := newArchive()
-	if err := a.add(record(all)...); err != nil {
+func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, agent string, all map[string]guest.Placed) error {
+	a := guest.NewArchive()
+	if err := a.Add(guest.Record(all)...); err != nil {
 		return err
 	}
 	return d.upload(ctx, agent, s.ID.Name(), a)

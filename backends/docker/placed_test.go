@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -109,30 +110,8 @@ func TestWhatIsNoLongerDeclaredGoes(t *testing.T) {
 	if got, code := sh(t, d, s, "cat ~/.bb/prompt.md"); code == 0 {
 		t.Errorf("the prompt is still there: %q", got)
 	}
-	if out, code := sh(t, d, s, "echo x > "+placedPath+" || mv /var/lib/bb /var/lib/b"); code == 0 {
+	if out, code := sh(t, d, s, "echo x > "+guest.RecordPath+" || mv /var/lib/bb /var/lib/b"); code == 0 {
 		t.Errorf("the agent may write the record: %s", out)
-	}
-}
-
-// TestPlaced lists what a spec places: topmost directories and single files.
-func TestPlaced(t *testing.T) {
-	s := &spec.Spec{Files: []spec.File{
-		{Path: spec.PromptFile, Part: spec.PartPrompt},
-		{Path: spec.Home + "/.conf"},
-		{Path: skillsDir + "/one", Dir: true, Part: spec.PartSkills},
-		{Path: skillsDir + "/one/SKILL.md", Part: spec.PartSkills},
-		{Path: skillsDir + "/one-more", Dir: true, Part: spec.PartSkills},
-	}}
-	got := map[string][]string{}
-	for part, p := range placing(s) {
-		got[part] = p.Paths
-	}
-	want := map[string][]string{
-		spec.PartPrompt: {spec.PromptFile},
-		spec.PartSkills: {skillsDir + "/one", skillsDir + "/one-more"},
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
 	}
 }
 
@@ -149,7 +128,7 @@ func TestPlacingIsNoPower(t *testing.T) {
 		ok   bool
 	}{
 		"a pipe at the file":     {"rm -f ~/.tool/skills/one/SKILL.md && mkfifo ~/.tool/skills/one/SKILL.md", true},
-		"a link to root's file":  {"ln -sf " + placedPath + " ~/.tool/skills/one/SKILL.md", true},
+		"a link to root's file":  {"ln -sf " + guest.RecordPath + " ~/.tool/skills/one/SKILL.md", true},
 		"a link to root's place": {"rm -rf ~/.tool && ln -s /var/lib/bb ~/.tool", true}, // it makes way
 	} {
 		if out, code := sh(t, d, s, c.trap); code != 0 {
@@ -161,7 +140,7 @@ func TestPlacingIsNoPower(t *testing.T) {
 		if (err == nil) != c.ok || time.Since(began) > 10*time.Second {
 			t.Errorf("%s: after %s: %v", what, time.Since(began), err)
 		}
-		if out, code := sh(t, d, s, "grep -q skills "+placedPath+" && [ ! -e /var/lib/bb/skills ]"); code != 0 {
+		if out, code := sh(t, d, s, "grep -q skills "+guest.RecordPath+" && [ ! -e /var/lib/bb/skills ]"); code != 0 {
 			t.Errorf("%s: root's files changed: %s", what, out)
 		}
 		sh(t, d, s, "rm -f ~/.tool; mkdir -p ~/.tool")

@@ -21,6 +21,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -122,7 +123,7 @@ func (d *Driver) relay(ctx context.Context, via *backends.BuildProxy, outer stri
 	if err != nil {
 		return way, d.wrap(err, "attach to container %s", name)
 	}
-	said := &lockedOutput{bounded: bounded{limit: 4 << 10}}
+	said := &lockedOutput{Tail: guest.Tail{Limit: 4 << 10}}
 	out, words := io.Pipe()
 	go func() {
 		_, err := stdcopy.StdCopy(words, said, stream.Reader)
@@ -169,17 +170,17 @@ func (d *Driver) copyBinary(ctx context.Context, id string) error {
 // lockedOutput may be read while it is written.
 type lockedOutput struct {
 	mu sync.Mutex
-	bounded
+	guest.Tail
 }
 
 func (o *lockedOutput) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bounded.Write(p)
+	return o.Tail.Write(p)
 }
 
 func (o *lockedOutput) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bounded.String()
+	return o.Tail.String()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -67,7 +68,7 @@ func notStarted(id spec.ID, err error) error {
 func (d *Driver) session(ctx context.Context, agent string, o session.Options,
 	resize <-chan backends.Size, c command,
 ) (result, error) {
-	out, errOut := &bounded{limit: maxOutput}, &bounded{limit: 64 << 10}
+	out, errOut := &guest.Tail{Limit: maxOutput}, &guest.Tail{Limit: 64 << 10}
 	if c.stdout == nil {
 		c.stdout, c.stderr = out, errOut
 	}

@@ -3,7 +3,6 @@ package docker
 import (
 	"cmp"
 	"context"
-	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -76,7 +75,7 @@ func (d *Driver) CreateSidecar(ctx context.Context, s *spec.Spec) error {
 	if s.Gate.Pipelock {
 		labels[spec.LabelPipelock] = "1"
 	}
-	labels[spec.LabelSource] = source(s)
+	labels[spec.LabelSource] = s.Source.Label()
 	name := s.ID.Sidecar()
 	made, err := d.engine.ContainerCreate(ctx, sidecarConfig(s, image, labels),
 		d.sidecarHost(s, networkID), &network.NetworkingConfig{}, nil, name)
@@ -181,19 +180,4 @@ func (d *Driver) confined() *container.HostConfig {
 			Ulimits: []*container.Ulimit{{Name: "core", Soft: 0, Hard: 0}},
 		},
 	}
-}
-
-// source is the label for people: the base names of the manifests.
-func source(s *spec.Spec) string {
-	name := func(path string) string {
-		if path == "" {
-			return ""
-		}
-		return filepath.Base(path)
-	}
-	agent, bottle := name(s.Source.AgentFile), name(s.Source.BottleFile)
-	if agent != "" && bottle != "" {
-		return agent + ", " + bottle
-	}
-	return cmp.Or(agent, bottle)
 }

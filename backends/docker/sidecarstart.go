@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -64,7 +65,7 @@ func (d *Driver) awaitState(ctx context.Context, id, name, since string) error {
 	}
 	defer logs.Close()
 	out, lines := io.Pipe()
-	said := &bounded{limit: 4 << 10}
+	said := &guest.Tail{Limit: 4 << 10}
 	go func() {
 		_, err := stdcopy.StdCopy(lines, said, logs)
 		lines.CloseWithError(err)

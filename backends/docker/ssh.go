@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
@@ -200,20 +201,20 @@ func (t sshTarget) explain(text string, err error) error {
 // said keeps the end of what ssh writes to its standard error.
 type said struct {
 	mu   sync.Mutex
-	text bounded
+	text guest.Tail
 }
 
 func (s *said) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.text.limit = 4 << 10
+	s.text.Limit = 4 << 10
 	return s.text.Write(p)
 }
 
 func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return printable(s.text.String())
+	return guest.Printable(s.text.String())
 }
 
 // socketPair returns our end, and the end that a child gets.

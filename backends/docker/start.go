@@ -1,9 +1,7 @@
 package docker
 
 import (
-	"bytes"
 	"context"
-	"encoding/pem"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -50,7 +49,7 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 		return err
 	}
 	again := agent.State.Status != "created"
-	files := append(homeFiles(s), record(placing(s))...)
+	files := append(homeFiles(s), guest.Record(guest.Placing(s))...)
 	if again {
 		files = workdirAgain(s)
 	}
@@ -96,7 +95,7 @@ func homeFiles(s *spec.Spec) []spec.File {
 }
 
 // trust adds the sidecar's certificate to files, alone and in the bundle.
-func (d *Driver) trust(ctx context.Context, s *spec.Spec, agent, sidecar string, files []spec.File) (*archive, error) {
+func (d *Driver) trust(ctx context.Context, s *spec.Spec, agent, sidecar string, files []spec.File) (*guest.Archive, error) {
 	ca, err := d.authority(ctx, s, sidecar)
 	if err != nil {
 		return nil, err
@@ -105,11 +104,11 @@ func (d *Driver) trust(ctx context.Context, s *spec.Spec, agent, sidecar string,
 	if err != nil && !errdefs.IsNotFound(err) {
 		return nil, d.wrap(err, "read %s of %s", spec.CABundle, s.ID.Name())
 	}
-	a := newArchive()
+	a := guest.NewArchive()
 	files = append(files,
 		spec.File{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
-		spec.File{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true})
-	return a, a.add(files...)
+		spec.File{Path: spec.CABundle, Mode: 0o644, Content: guest.WithAuthority(bundle, ca), Root: true})
+	return a, a.Add(files...)
 }
 
 // authority is the sidecar's certificate, and nothing but certificates: the
@@ -119,32 +118,11 @@ func (d *Driver) authority(ctx context.Context, s *spec.Spec, sidecar string) ([
 	if err != nil {
 		return nil, d.wrap(err, "certificate of sidecar %s", s.ID.Sidecar())
 	}
-	var certs []byte
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
-		}
-	}
+	certs := guest.Certificates(text)
 	if len(certs) == 0 {
 		return nil, diag.Errorf("sidecar %s has no certificate", s.ID.Sidecar())
 	}
 	return certs, nil
-}
-
-// caMark separates bb's certificate from the image's in the bundle.
-const caMark = "# bb: the sidecar of this bottle\n"
-
-// withAuthority appends ca to the image's bundle; what an earlier start
-// appended is dropped.
-func withAuthority(bundle, ca []byte) []byte {
-	if at := bytes.Index(bundle, []byte(caMark)); at >= 0 {
-		bundle = bundle[:at]
-	}
-	out := bytes.Clone(bundle)
-	if len(out) > 0 && out[len(out)-1] != '\n' {
-		out = append(out, '\n')
-	}
-	return append(append(out, caMark...), ca...)
 }
 
 // probeDoor asks whether the door answers: a runtime with its own kernel lets

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -64,7 +64,7 @@ func (d *Driver) unfurnish(ctx context.Context, id spec.ID, image string) (scrat
 
 // takeOut removes the agent's files as the agent, and root's as root without any
 // power.
-func (d *Driver) takeOut(ctx context.Context, id spec.ID, scratch string, have map[string]placed) error {
+func (d *Driver) takeOut(ctx context.Context, id spec.ID, scratch string, have map[string]guest.Placed) error {
 	var paths, keys []string
 	for _, p := range have {
 		paths, keys = append(paths, p.Paths...), append(keys, p.Keys...)
@@ -94,7 +94,7 @@ func (d *Driver) takeOut(ctx context.Context, id spec.ID, scratch string, have m
 		}
 	}
 	res, err := d.command(ctx, scratch, command{
-		argv: []string{"/bin/sh", "-c", `rm -f -- "$@"`, "sh", placedPath, spec.CAFile}, user: "0:0", env: []string{"PATH=" + stepPath},
+		argv: []string{"/bin/sh", "-c", `rm -f -- "$@"`, "sh", guest.RecordPath, spec.CAFile}, user: "0:0", env: []string{"PATH=" + stepPath},
 	})
 	if err == nil && res.code != 0 {
 		err = diag.Errorf("exit code %d: %s", res.code, lastLines(res.stderr, 1))
@@ -111,12 +111,12 @@ func (d *Driver) untrust(ctx context.Context, scratch string) error {
 	if err != nil {
 		return d.wrap(err, "read %s", spec.CABundle)
 	}
-	at := bytes.Index(bundle, []byte(caMark))
-	if at < 0 {
+	theirs, had := guest.WithoutAuthority(bundle)
+	if !had {
 		return nil
 	}
-	a := newArchive()
-	if err := a.add(spec.File{Path: spec.CABundle, Mode: 0o644, Content: bundle[:at], Root: true}); err != nil {
+	a := guest.NewArchive()
+	if err := a.Add(spec.File{Path: spec.CABundle, Mode: 0o644, Content: theirs, Root: true}); err != nil {
 		return err
 	}
 	return d.upload(ctx, scratch, "the image", a)

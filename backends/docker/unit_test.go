@@ -12,8 +12,6 @@ import (
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/bot-bottle/bb/engine/spec"
 )
 
 func TestTrustInBuild(t *testing.T) {
@@ -127,47 +125,9 @@ func TestLowestNetwork(t *testing.T) {
 	}
 }
 
-func TestWithAuthority(t *testing.T) {
-	once := withAuthority([]byte("roots"), []byte("one\n"))
-	twice := withAuthority(once, []byte("two\n"))
-	if want := "roots\n" + caMark + "two\n"; string(twice) != want {
-		t.Errorf("got %q, want %q", twice, want)
-	}
-}
-
-func TestArchiveRefuses(t *testing.T) {
-	for _, f := range []spec.File{
-		{Path: "/etc/passwd"}, {Path: "relative"}, {Path: spec.Home + "/../x"}, {Path: spec.Home + "2/x"}, {Path: "/", Root: true},
-	} {
-		if err := newArchive().add(f); err == nil {
-			t.Errorf("%+v is taken", f)
-		}
-	}
-}
-
-func TestPrintable(t *testing.T) {
+func TestLastLines(t *testing.T) {
 	if got := lastLines("a\n\x1b[31mred\u202e\x07\n", 1); got != "red" {
 		t.Errorf("got %q", got)
-	}
-	b := &bounded{limit: 4}
-	for range 100 {
-		_, _ = b.Write([]byte("0123456789"))
-	}
-	if b.String() != "6789" || cap(b.data) > 64 {
-		t.Errorf("kept %q of capacity %d", b, cap(b.data))
-	}
-}
-
-func TestPlainWriter(t *testing.T) {
-	var out strings.Builder
-	p := &plainWriter{w: &out}
-	for _, b := range []byte("a\x1b[2J é\u202e…\r\nb") {
-		if n, err := p.Write([]byte{b}); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	if got, want := out.String(), "a[2J é…\nb"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress/door/tree"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -40,7 +38,7 @@ func (d *Driver) mountWorkspace(s *spec.Spec) ([]mount.Mount, error) {
 	if err := d.CanMount(); err != nil {
 		return nil, err
 	}
-	root, err := openWorkspace(w)
+	root, err := guest.OpenWorkspace(w)
 	if err != nil {
 		return nil, err
 	}
@@ -52,29 +50,6 @@ func (d *Driver) mountWorkspace(s *spec.Spec) ([]mount.Mount, error) {
 	}}, nil
 }
 
-// openWorkspace opens the directory that the plan showed, and not what a link
-// has put in its place since.
-func openWorkspace(w spec.Workspace) (*os.Root, error) {
-	moved := diag.Errorf("workspace %s is not the directory it was when the plan was made", w.Path).
-		WithHint("look at it, then run the same command again")
-	if real, err := filepath.EvalSymlinks(w.Path); err != nil || real != w.Path {
-		return nil, moved
-	}
-	before, err := os.Lstat(w.Path)
-	if err != nil || !before.IsDir() {
-		return nil, moved
-	}
-	root, err := os.OpenRoot(w.Path)
-	if err != nil {
-		return nil, diag.Errorf("workspace %s: %v", w.Path, err).WithHint("it must be readable for you")
-	}
-	if now, err := root.Stat("."); err != nil || !os.SameFile(before, now) {
-		_ = root.Close()
-		return nil, moved
-	}
-	return root, nil
-}
-
 // fillWorkspace streams a copied workspace into an agent that never ran: its
 // files are the image's only, so that nobody can lead the engine elsewhere. One
 // that ran has its agent's work in it and is left alone. A copy that was cut
@@ -84,14 +59,14 @@ func (d *Driver) fillWorkspace(ctx context.Context, s *spec.Spec, agent *contain
 	if w.Mode != spec.WorkspaceCopy || agent.State.Status != "created" {
 		return nil
 	}
-	root, err := openWorkspace(w)
+	root, err := guest.OpenWorkspace(w)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	logf(d.opts.Log, "%s: copying %s", s.ID, w.Path)
-	parents := newArchive()
-	if err := parents.owned(w.GuestPath); err != nil {
+	parents := guest.NewArchive()
+	if err := parents.Owned(w.GuestPath); err != nil {
 		return err
 	}
 	if err := d.upload(ctx, agent.ID, s.ID.Name(), parents); err != nil {
@@ -112,19 +87,4 @@ func (d *Driver) fillWorkspace(ctx context.Context, s *spec.Spec, agent *contain
 		return diag.Errorf("workspace %s: %v", w.Path, failed).WithHint("remove these from it, or work on a copy without them")
 	}
 	return d.wrap(err, "copy %s into %s", w.Path, s.ID.Name())
-}
-
-// owned names the directories down to one that the agent shall own, as far as
-// they are not the system's.
-func (a *archive) owned(dir string) error {
-	if strings.HasPrefix(dir, spec.Home+"/") {
-		return a.parents(dir, false)
-	}
-	if dir == "/" {
-		return nil
-	}
-	if err := a.owned(path.Dir(dir)); err != nil {
-		return err
-	}
-	return a.dir(dir, 0o755, false)
 }

@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,33 +11,6 @@ import (
 
 	"github.com/bot-bottle/bb/engine/spec"
 )
-
-// The directory that a plan showed is the one that is used: what took its
-// place since is not (F2).
-func TestOpenWorkspace(t *testing.T) {
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(base, "src/a"), "a")
-	write(t, filepath.Join(base, "file"), "x")
-	for link, to := range map[string]string{"link": "src", "etc": "/etc"} {
-		if err := os.Symlink(to, filepath.Join(base, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for path, good := range map[string]bool{"src": true, "link": false, "etc": false, "file": false, "none": false, "etc/ssl": false, "src/..": false} {
-		root, err := openWorkspace(spec.Workspace{Mode: "mount", Path: base + "/" + path})
-		if (err == nil) != good {
-			t.Errorf("%s: %v", path, err)
-		}
-		if err == nil {
-			_ = root.Close()
-		} else if !strings.Contains(err.Error(), "is not the directory it was") {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
 
 func TestCanMount(t *testing.T) {
 	for host, good := range map[string]bool{

@@ -1,14 +1,13 @@
 package smolvm
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"math"
-	"path/filepath"
 	"strings"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/egress/door"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -59,9 +58,9 @@ func (d *Driver) machine(s *spec.Spec, b binary, img image) cli.Spec {
 	labels[spec.LabelSpec] = s.Hash(d.opts.Key)
 	labels[spec.LabelSpecJSON] = s.FixedJSON(d.opts.Key)
 	labels[spec.LabelConfinement] = confinement()
-	labels[spec.LabelSource] = source(s)
+	labels[spec.LabelSource] = s.Source.Label()
 	labels[spec.LabelTranscript] = s.Program.Transcript
-	labels[labelMachine], labels[labelBinary] = rand.Text(), b.digest
+	labels[labelMachine], labels[labelBinary], labels[labelArchive] = rand.Text(), b.digest, img.key()
 	if img.use.Ref != "" {
 		labels[labelPull] = "1"
 	}
@@ -84,7 +83,7 @@ func (d *Driver) volumes(s *spec.Spec, b binary) ([]cli.Mount, error) {
 	if w.Mode != spec.WorkspaceMount {
 		return all, nil
 	}
-	root, err := openWorkspace(w)
+	root, err := guest.OpenWorkspace(w)
 	if err != nil {
 		return nil, err
 	}
@@ -159,19 +158,4 @@ func alterations(m cli.Machine) []string {
 		facts = append(facts, "it has another amount of memory")
 	}
 	return facts
-}
-
-// source is the label for people: the base names of the manifests.
-func source(s *spec.Spec) string {
-	name := func(path string) string {
-		if path == "" {
-			return ""
-		}
-		return filepath.Base(path)
-	}
-	agent, bottle := name(s.Source.AgentFile), name(s.Source.BottleFile)
-	if agent != "" && bottle != "" {
-		return agent + ", " + bottle
-	}
-	return cmp.Or(agent, bottle)
 }

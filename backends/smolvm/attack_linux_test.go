@@ -1,12 +1,19 @@
 package smolvm
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/cli"
 )
 
 // What an agent finds that looks for a way out, or for power, in its machine.
@@ -47,6 +54,50 @@ func TestAttacksFromInside(t *testing.T) {
 	defer l.Close()
 	if len(listens(t, os.Getpid())) == 0 {
 		t.Error("a port that is open is not found")
+	}
+}
+
+// What multiplies ends at the limit of its manifest, in all sessions together;
+// nothing raises it, and bb still ends the machine.
+func TestForkBomb(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.up(t, s)
+	const limit = 200 // of newSpec
+	if got := w.sh(t, s, "bash -c 'ulimit -Hu; (ulimit -u unlimited) 2>&1 | grep -c permitted'"); strings.HasPrefix(got, "unlimited") || !strings.HasSuffix(got, "\n1\n") {
+		t.Errorf("the limit, and what raises it: %q", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() { // until the machine ends
+			_, _ = w.Exec(ctx, s.ID, backends.ExecRequest{
+				Argv: []string{"bash", "-c", "while :; do sleep 300 & done"}, Stdout: io.Discard, Stderr: io.Discard,
+			})
+		})
+	}
+	most := 0
+	for until := time.Now().Add(8 * time.Second); time.Now().Before(until); {
+		var r cli.Result
+		count := rootStep{argv: []string{"/bin/sh", "-c", "cat /proc/[0-9]*/status 2>/dev/null"}, reads: 8 << 20, out: &r}
+		if err := w.asRoot(t.Context(), s.ID, "count", count); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, strings.Count(string(r.Stdout), "Name:\tsleep\n"))
+		if most > limit {
+			break
+		}
+	}
+	if most < limit/4 || most > limit {
+		t.Errorf("%d processes, the limit is %d", most, limit)
+	}
+	if err := w.Stop(t.Context(), s.ID); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	both.Wait()
+	w.up(t, s)
+	if got := w.sh(t, s, "id -un"); got != "node\n" {
+		t.Errorf("%q", got)
 	}
 }
 

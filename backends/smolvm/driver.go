@@ -39,6 +39,9 @@ type Options struct {
 	Images Images
 	// Sidecars are the host's.
 	Sidecars Sidecars
+	// Programs is the directory of the copies of bb that they run, each named as
+	// the image of a sidecar; "" means that there are none.
+	Programs string
 	// Getenv reads the environment; nil means os.Getenv.
 	Getenv func(string) string
 	// Log gets one line for what takes long; nil means nowhere.
@@ -50,6 +53,7 @@ type Driver struct {
 	opts     Options
 	patience time.Duration // see stepPatience
 	binary   func() (binary, error)
+	wanted   []*spec.Spec // see Want
 
 	mu  sync.Mutex
 	cli *cli.Client
@@ -59,6 +63,7 @@ var (
 	_ backends.Driver      = (*Driver)(nil)
 	_ backends.Preflighter = (*Driver)(nil)
 	_ backends.Mounter     = (*Driver)(nil)
+	_ backends.Wanter      = (*Driver)(nil)
 )
 
 // New returns a driver. It does not look for smolvm: Check does.
@@ -134,6 +139,8 @@ const (
 	labelPull = "bb.pull"
 	// labelBinary names the bb that is mounted in it.
 	labelBinary = "bb.binary"
+	// labelArchive names the exported image that it was made of.
+	labelArchive = "bb.archive"
 )
 
 // confinement identifies what every agent is confined by: what Create is told

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/egress/door/session"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -47,19 +48,23 @@ func (d *Driver) Exec(ctx context.Context, id spec.ID, r backends.ExecRequest) (
 	if err != nil {
 		return 0, err
 	}
+	made, err := fixedOf(*m)
+	if err != nil {
+		return 0, err
+	}
 	leave, err := d.enter(id)
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	o := session.Options{Name: r.Session}
+	o := session.Options{Name: r.Session, Processes: processes(made)}
 	var resize <-chan backends.Size
 	if t := r.Terminal; t != nil {
 		o.Terminal = &session.Terminal{Type: t.Type, Size: session.Size(t.Size)}
 		resize = t.Resize
 	}
 	res, err := d.session(ctx, id, o, resize, command{
-		argv: r.Argv, workdir: workdirOf(*m), stdin: r.Stdin, stdout: r.Stdout, stderr: r.Stderr,
+		argv: r.Argv, workdir: made.Workspace.Workdir(), stdin: r.Stdin, stdout: r.Stdout, stderr: r.Stderr,
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -93,7 +98,7 @@ func (d *Driver) session(ctx context.Context, id spec.ID, o session.Options,
 	if err != nil {
 		return result{}, err
 	}
-	out, errOut := &bounded{limit: maxOutput}, &bounded{limit: 64 << 10}
+	out, errOut := &guest.Tail{Limit: maxOutput}, &guest.Tail{Limit: 64 << 10}
 	if c.stdout == nil {
 		c.stdout, c.stderr = out, errOut
 	}

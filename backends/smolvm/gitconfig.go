@@ -5,17 +5,15 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
-
-// gitParts are the live parts that are keys of git's configuration.
-var gitParts = []string{spec.PartIdentity, spec.PartGit}
 
 // provisionGit sets git's configuration of the named parts, as the agent's user
 // and in its home: the file that git in the bottle reads. A key that bb set and
 // that is not declared any more is unset; others are the agent's.
 func (d *Driver) provisionGit(ctx context.Context, s *spec.Spec, parts []string) error {
-	parts = slices.DeleteFunc(slices.Clone(gitParts), func(p string) bool { return !slices.Contains(parts, p) })
+	parts = slices.DeleteFunc(slices.Clone(guest.GitParts), func(p string) bool { return !slices.Contains(parts, p) })
 	if len(parts) == 0 {
 		return nil
 	}
@@ -34,9 +32,9 @@ func (d *Driver) provisionGit(ctx context.Context, s *spec.Spec, parts []string)
 // setGit makes one part's keys what they should be, and returns what is placed
 // then. A key is on record before it is set: whoever comes after a crash knows
 // what to unset.
-func (d *Driver) setGit(ctx context.Context, s *spec.Spec, part string, all map[string]placed) (map[string]placed, error) {
-	wanted := settings(s, part)
-	had, keys := all[part].Keys, keysOf(wanted)
+func (d *Driver) setGit(ctx context.Context, s *spec.Spec, part string, all map[string]guest.Placed) (map[string]guest.Placed, error) {
+	wanted := guest.Settings(s, part)
+	had, keys := all[part].Keys, guest.KeysOf(wanted)
 	keep := func(keys []string) error {
 		if slices.Equal(all[part].Keys, keys) {
 			return nil
@@ -44,7 +42,7 @@ func (d *Driver) setGit(ctx context.Context, s *spec.Spec, part string, all map[
 		if all = maps.Clone(all); len(keys) == 0 {
 			delete(all, part)
 		} else {
-			all[part] = placed{Keys: keys}
+			all[part] = guest.Placed{Keys: keys}
 		}
 		return d.keepRecord(ctx, s, all)
 	}
@@ -87,16 +85,4 @@ func (d *Driver) setGit(ctx context.Context, s *spec.Spec, part string, all map[
 func (d *Driver) git(ctx context.Context, s *spec.Spec, key string, tolerated int, args ...string) error {
 	c := command{argv: append([]string{"git", "config", "--global"}, args...)}
 	return d.inAgent(ctx, s, "set git "+key, c, tolerated)
-}
-
-// settings are those of a spec that belong to a part.
-func settings(s *spec.Spec, part string) []spec.GitSetting {
-	return slices.DeleteFunc(spec.GitConfig(s), func(x spec.GitSetting) bool { return x.Part != part })
-}
-
-func keysOf(settings []spec.GitSetting) (keys []string) {
-	for _, x := range settings {
-		keys = append(keys, x.Key)
-	}
-	return keys
 }

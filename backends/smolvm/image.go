@@ -1,6 +1,7 @@
 package smolvm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -35,7 +37,8 @@ type Images interface {
 type image struct {
 	label string // what the label bb.image says; "" means unknown
 	use   cli.Image
-	// from is a file to make use.Archive of; "" with an engine's id.
+	// from is a file or a root directory to make use.Archive of; "" with an
+	// engine's id.
 	from, id string
 	present  bool
 }
@@ -51,13 +54,20 @@ func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (image, error) {
 		if s.Image.Ref == "" {
 			return image{}, noEngine(s)
 		}
+		c, err := d.client(ctx)
+		if err != nil {
+			return image{}, err
+		}
+		if err := c.CanPull(); err != nil {
+			return image{}, err
+		}
 		// smolvm pulls it itself, when the machine is started first. What the
 		// name stands for then is not known here.
 		return image{label: s.Image.Ref, use: cli.Image{Ref: s.Image.Ref}, present: true}, nil
 	}
 	label, id, err := d.opts.Images.ResolveImage(ctx, s)
 	if err != nil || id == "" {
-		return image{label: label}, err
+		return image{label: cmp.Or(label, s.Image.Ref)}, err
 	}
 	i := image{label: label, id: id}
 	i.use.Archive = d.archive(strings.TrimPrefix(id, "sha256:"))
@@ -66,30 +76,46 @@ func (d *Driver) resolve(ctx context.Context, s *spec.Spec) (image, error) {
 	return i, nil
 }
 
+// engineID is what an engine adds to a reference in a label.
+var engineID = regexp.MustCompile(`@[0-9a-f]{12}$`)
+
+// sameAsKnown reports whether nothing tells the image of a machine from the one
+// that is wanted: only an engine knows what a reference stands for, and it may
+// have gone since, or come.
+func sameAsKnown(have, want string) bool {
+	reference, with := engineID.ReplaceAllString(have, ""), engineID.MatchString(have)
+	return !filepath.IsAbs(have) && with != engineID.MatchString(want) && reference == engineID.ReplaceAllString(want, "")
+}
+
 // noEngine: what is built is built by an engine.
 func noEngine(s *spec.Spec) error {
 	return diag.Errorf("the image of %s needs a docker engine, and none answers", s.ID).
 		WithHint("start one ('bb doctor' says more), or let agent_provider.image name a registry's image, an archive of 'docker save', a directory or a .smolmachine")
 }
 
-// resolveFile knows a file by where it is, its size and its time: reading
-// gigabytes for each plan would be worse than a copy too many.
+// resolveFile knows a file by where it is, its size and its time, and a directory
+// by those of all that is below it.
 func (d *Driver) resolveFile(path string) (image, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return image{}, diag.Errorf("image %s: %v", path, diag.Cause(err)).
 			WithHint("agent_provider.image names a file or a directory of this machine")
 	}
-	if info.IsDir() {
-		sum := digest(path, info.ModTime().String())
-		return image{label: path + "@" + sum[:12], use: cli.Image{Dir: path}, present: true}, nil
-	}
-	if !info.Mode().IsRegular() {
+	var sum string
+	switch {
+	case info.IsDir():
+		content, err := rootDigest(path)
+		if err != nil {
+			return image{}, err
+		}
+		sum = digest(path, content)
+	case info.Mode().IsRegular():
+		sum = digest(path, fmt.Sprint(info.Size()), info.ModTime().String())
+	default:
 		return image{}, diag.Errorf("image %s is no file and no directory", path)
 	}
-	sum := digest(path, fmt.Sprint(info.Size()), info.ModTime().String())
 	i := image{label: path + "@" + sum[:12]}
-	if strings.HasSuffix(path, ".smolmachine") {
+	if strings.HasSuffix(path, ".smolmachine") && !info.IsDir() {
 		i.use.Pack, i.present = path, true
 		return i, nil
 	}
@@ -99,7 +125,24 @@ func (d *Driver) resolveFile(path string) (image, error) {
 	return i, nil
 }
 
-func (d *Driver) archive(key string) string { return d.path("images", key+".tar") }
+const (
+	archiveSuffix = ".tar"
+	// exportPrefix begins the names of archives that are being written. What
+	// follows is the key of the archive, whose lock the writer has.
+	exportPrefix = ".export-"
+)
+
+func (d *Driver) archive(key string) string { return d.path("images", key+archiveSuffix) }
+
+// key names the archive that a machine is made of; noArchive without one.
+func (i image) key() string {
+	if i.use.Archive == "" {
+		return noArchive
+	}
+	return strings.TrimSuffix(filepath.Base(i.use.Archive), archiveSuffix)
+}
+
+const noArchive = "none"
 
 // EnsureImage builds, pulls or copies the image, unless it is there. Bottles
 // and processes that share one share the work.
@@ -124,7 +167,7 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.Bu
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, to+".lock")
+	unlock, err := lockFile(ctx, to+lockSuffix)
 	if err != nil {
 		return err
 	}
@@ -136,9 +179,10 @@ func (d *Driver) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.Bu
 	return d.export(ctx, i)
 }
 
-// export writes the archive, which appears whole or not at all.
+// export writes the archive, which appears whole or not at all. The caller has
+// its lock.
 func (d *Driver) export(ctx context.Context, i image) error {
-	f, err := os.CreateTemp(filepath.Dir(i.use.Archive), ".export-*")
+	f, err := os.OpenFile(d.path("images", exportPrefix+i.key()), os.O_RDWR|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -164,9 +208,24 @@ func (d *Driver) source(ctx context.Context, i image, w io.Writer) error {
 		return err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return cmp.Or(err, d.saveDirectory(i, w))
+	}
 	r, err := plainTar(f)
 	if err == nil {
 		_, err = io.Copy(w, r)
+	}
+	return err
+}
+
+// saveDirectory fails where the directory is not the one of the plan any more.
+func (d *Driver) saveDirectory(i image, w io.Writer) error {
+	if err := saveRoot(i.from, d.path("images", exportPrefix+i.key()+".layer"), w); err != nil {
+		return err
+	}
+	now, err := d.resolveFile(i.from)
+	if err == nil && now.label != i.label {
+		err = fmt.Errorf("%s changed while it was read", i.from)
 	}
 	return err
 }
@@ -177,24 +236,4 @@ func digest(parts ...string) string {
 		fmt.Fprintf(sum, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
-}
-
-// lockFile waits for a lock among processes, or for ctx.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-		if err := sleep(ctx, lockPause); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
 }

@@ -1,15 +1,22 @@
 package smolvm
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/hack/fakesmol"
@@ -73,6 +80,112 @@ func TestImagesWithoutEngine(t *testing.T) {
 	}
 }
 
+// While a machine pulls its image it has a network, and nothing of the door is
+// there: bb's first process says so, and listens on nothing.
+func TestShutWhilePulling(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	archive := export(t, w)
+	w.opts.Images = nil
+	const ref = "registry.example.com/agents/shell:2"
+	w.fake.Registry(ref, archive)
+	s.Image = spec.Image{Name: "x", Ref: ref}
+	w.upTo(t, s)
+	w.fake.Fault("start", fakesmol.FaultSlow, 1)
+	started := make(chan error, 1)
+	go func() { started <- w.StartAgent(t.Context(), s) }()
+	said, looks := "", 0
+	for w.machineOf(t, s.ID).Network {
+		if pid := w.fake.Process(s.ID.Name()); pid != 0 && strings.Contains(said, "the door stays shut") {
+			if devices, ports := insideOf(pid); len(devices) > 1 {
+				looks++
+				if len(ports) > 0 {
+					t.Errorf("beside %v it listens on %v", devices, ports)
+				}
+			}
+		}
+		said = w.console(t, s.ID)
+		select {
+		case err := <-started:
+			t.Fatal(err, said)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if looks == 0 {
+		t.Errorf("the machine was never seen to pull: %s", said)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if devices, ports := insideOf(w.fake.Process(s.ID.Name())); len(devices) != 1 || len(ports) == 0 {
+		t.Errorf("as a bottle it has the devices %v and listens on %v", devices, ports)
+	}
+}
+
+// A smolvm that gives a machine no device of its own pulls nothing.
+func TestNoPullWithoutADevice(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.opts.Images = nil
+	s.Image = spec.Image{Name: "x", Ref: "registry.example.com/agents/shell:1"}
+	old := filepath.Join(t.TempDir(), "smolvm")
+	script := "#!/bin/sh\nif [ \"$3\" = --help ]; then " + w.fake.Path + " \"$@\" | grep -v net-backend; else exec " + w.fake.Path + " \"$@\"; fi\n"
+	if err := os.WriteFile(old, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.opts.Getenv = func(name string) string {
+		if name == "BB_SMOLVM" {
+			return old
+		}
+		return w.fake.Getenv(name)
+	}
+	if err := w.EnsureImage(t.Context(), s, nil); err == nil || !strings.Contains(err.Error(), "bb lets none pull an image without (install a newer smolvm") {
+		t.Errorf("%v", err)
+	}
+}
+
+// machineOf is the fake's own record.
+func (w *world) machineOf(t *testing.T, id spec.ID) (record struct{ Network bool }) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.fake.DataDir, "fakesmol", "machines", id.Name()+".json"))
+	if err == nil {
+		err = json.Unmarshal(b, &record)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+func (w *world) console(t *testing.T, id spec.ID) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := w.Logs(t.Context(), id, backends.LogRequest{}, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// insideOf lists the devices of a machine, and the ports that are listened on,
+// by its first process: the child of its own.
+func insideOf(machine int) (devices, ports []string) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", machine))
+	for _, child := range strings.Fields(string(b)) {
+		lines, _ := os.ReadFile("/proc/" + child + "/net/dev")
+		for _, l := range slices.Collect(strings.Lines(string(lines)))[min(2, bytes.Count(lines, []byte("\n"))):] {
+			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
+			devices = append(devices, name)
+		}
+		for _, table := range []string{"tcp", "tcp6"} {
+			b, _ := os.ReadFile("/proc/" + child + "/net/" + table)
+			for l := range strings.Lines(string(b)) {
+				if f := strings.Fields(l); len(f) > 3 && f[3] == "0A" {
+					ports = append(ports, f[1])
+				}
+			}
+		}
+	}
+	return devices, ports
+}
+
 // A pull that fails leaves no machine with a network.
 func TestPullThatFails(t *testing.T) {
 	w, s := newWorld(t), newSpec(t)
@@ -126,4 +239,47 @@ func userRoot(t *testing.T) string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return root
+}
+
+// An engine that goes away takes nobody's work along: what its image is called
+// without one is not another image. Another reference is.
+func TestEngineThatGoesAway(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	const ref = "debian:bookworm-slim"
+	w.opts.Images = tagged{w.opts.Images, ref}
+	s.Image = spec.Image{Name: "x", Ref: ref}
+	w.upTo(t, s)
+	engine := w.opts.Images
+	for _, tt := range []struct {
+		what, ref string
+		images    Images
+		changes   bool
+	}{
+		{"with it", ref, engine, false},
+		{"without it", ref, nil, false},
+		{"another reference without it", "debian:trixie-slim", nil, true},
+		{"another reference that it does not have", "registry.example.com/none:1", engine, true},
+	} {
+		w.opts.Images, s.Image.Ref = tt.images, tt.ref
+		world, err := w.Observe(t.Context(), plan.Query{Owner: w.opts.Owner, Specs: []*spec.Spec{s}})
+		if err != nil || len(world.Instances) != 1 {
+			t.Fatalf("%s: %+v, %v", tt.what, world, err)
+		}
+		if have, want := world.Instances[0].Agent.Image, world.Images[s.ID.Name()].Ref; want == "" || (have != want) != tt.changes {
+			t.Errorf("%s: it is %q, wanted is %q", tt.what, have, want)
+		}
+	}
+}
+
+// tagged is an engine that asks no registry.
+type tagged struct {
+	Images
+	has string
+}
+
+func (e tagged) EnsureImage(ctx context.Context, s *spec.Spec, via *backends.BuildProxy) error {
+	if s.Image.Ref != e.has {
+		return errors.New("no registry is asked")
+	}
+	return e.Images.EnsureImage(ctx, s, via)
 }

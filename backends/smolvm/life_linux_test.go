@@ -1,10 +1,13 @@
 package smolvm
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bot-bottle/bb/backends"
@@ -87,6 +90,58 @@ func TestStartAgain(t *testing.T) {
 	}
 }
 
+// A machine whose inside is silent has a process that runs on: a stop ends it,
+// and what was known of it does not fit the next one.
+func TestStopOfASilentMachine(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.up(t, s)
+	for _, state := range []string{"unreachable", "stopped", "gone"} {
+		if state == "unreachable" {
+			if err := syscall.Kill(w.fake.Process(s.ID.Name()), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			if p := w.seen(t, s); p.Status != state || p.Running || !p.Lingers {
+				t.Errorf("observed: %+v", p)
+			}
+		}
+		if state == "gone" {
+			if err := w.RemoveAgent(t.Context(), s.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Stop(t.Context(), s.ID); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+		if pid := w.fake.Process(s.ID.Name()); pid != 0 {
+			t.Errorf("%s: process %d runs on", state, pid)
+		}
+		if _, err := os.Stat(w.markFile(s.ID.Name())); err == nil {
+			t.Errorf("%s: it is still marked as a bottle", state)
+		}
+	}
+}
+
+// What a sidecar says holds what others say: none of it drives a terminal.
+func TestLogsArePlain(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.opts.Sidecars = loud{w.sidecars}
+	var out bytes.Buffer
+	if err := w.Logs(t.Context(), s.ID, backends.LogRequest{Sidecar: true}, &out); err != nil || out.String() != "]0;title[2Jé\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+type loud struct{ Sidecars }
+
+func (loud) Logs(_ context.Context, _ spec.ID, _ backends.LogRequest, w io.Writer) error {
+	for _, part := range []string{"\x1b]0;title\a\x1b[2J\u202e\xc3", "\xa9\n"} {
+		if _, err := io.WriteString(w, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // smolvm that is killed, or says nothing, in the middle of a step.
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
@@ -120,56 +175,4 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Binaries of other versions and exported images go when nothing has them.
-func TestOrphans(t *testing.T) {
-	w, s := newWorld(t), newSpec(t)
-	// Not the images that the tests share.
-	if err := os.Remove(filepath.Join(w.opts.Dir, "images")); err != nil {
-		t.Fatal(err)
-	}
-	w.upTo(t, s)
-	old := w.binDir("0123456789ab")
-	if err := os.MkdirAll(old, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	names := func() (all []string) {
-		orphans, err := w.Orphans(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range orphans {
-			all = append(all, o.Kind)
-			if err := w.RemoveOrphan(t.Context(), o); err != nil {
-				t.Error(err)
-			}
-		}
-		return all
-	}
-	if got := names(); len(got) != 1 || got[0] != "directory" {
-		t.Errorf("beside a machine: %v", got)
-	}
-	inUse := backends.Orphan{Kind: "directory", Name: "x", Ref: w.binDir(must(t, w))}
-	if err := w.RemoveOrphan(t.Context(), inUse); err == nil {
-		t.Error("bb was removed from under a machine")
-	}
-	if err := w.RemoveAgent(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(); len(got) != 1 || got[0] != "image" {
-		t.Errorf("without a machine: %v", got)
-	}
-	if got := names(); len(got) != 0 {
-		t.Errorf("afterwards: %v", got)
-	}
-}
-
-func must(t *testing.T, w *world) string {
-	t.Helper()
-	b, err := w.binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.digest
 }

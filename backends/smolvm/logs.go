@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
@@ -17,8 +18,8 @@ import (
 // Logs copies the machine's console or the sidecar's output to w, running or
 // not.
 func (d *Driver) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w io.Writer) error {
-	if r.Sidecar {
-		return d.opts.Sidecars.Logs(ctx, id, r, w)
+	if r.Sidecar { // it says what upstreams and git say
+		return d.opts.Sidecars.Logs(ctx, id, r, &guest.PlainWriter{To: w})
 	}
 	m, err := d.find(ctx, id)
 	if err != nil {
@@ -43,7 +44,7 @@ func (d *Driver) Logs(ctx context.Context, id spec.ID, r backends.LogRequest, w 
 		return err
 	}
 	defer f.Close()
-	return copyLog(ctx, f, r, &plainWriter{w: w})
+	return copyLog(ctx, f, r, &guest.PlainWriter{To: w})
 }
 
 // copyLog copies the last lines of a file, or all, and what is added to it.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -111,14 +112,15 @@ func (d *Driver) status(m cli.Machine) string {
 	return string(m.State)
 }
 
-// Stop ends the machine, then its sidecar; both are kept.
+// Stop ends the machine, then its sidecar; both are kept. Whatever state it is
+// said to be in, a process may be left of one that ever began to start.
 func (d *Driver) Stop(ctx context.Context, id spec.ID) error {
 	if err := cli.CheckName(id.Name()); err != nil {
 		return nil //nolint:nilerr // no machine ever had such a name
 	}
 	err := d.withMachine(ctx, id, func(_ *cli.Client, h *cli.Held) error {
 		m, err := d.find(ctx, id)
-		if err != nil || m == nil || m.State != cli.Running {
+		if err != nil || m == nil || m.State == cli.Created {
 			return err
 		}
 		if err := d.unmark(m.Name); err != nil {
@@ -168,6 +170,6 @@ func replaceFile(to string, content []byte, mode os.FileMode) error {
 
 // lastLines returns the end of what others wrote, fit to be shown.
 func lastLines(text string, n int) string {
-	lines := strings.Split(printable(text), "\n")
+	lines := strings.Split(guest.Printable(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -65,6 +65,12 @@ func (d *Driver) Observe(ctx context.Context, q plan.Query) (plan.World, error) 
 		}
 	}
 	w.Instances, w.Foreign = d.sort(q, machines, sidecars)
+	for _, i := range w.Instances {
+		if want, ok := w.Images[i.ID.Name()]; ok && i.Agent != nil && sameAsKnown(i.Agent.Image, want.Ref) {
+			want.Ref = i.Agent.Image
+			w.Images[i.ID.Name()] = want
+		}
+	}
 	return w, nil
 }
 
@@ -106,13 +112,15 @@ func (d *Driver) sort(q plan.Query, machines []cli.Machine, sidecars []Sidecar) 
 }
 
 func (d *Driver) part(m cli.Machine) *plan.Part {
+	ready := d.ready(m)
 	p := &plan.Part{
-		Ref: m.Labels[labelMachine], Running: d.ready(m), Status: d.status(m),
+		Ref: m.Labels[labelMachine], Running: ready, Lingers: !ready && m.PID != 0, Status: d.status(m),
 		Spec: m.Labels[spec.LabelSpec], SpecJSON: m.Labels[spec.LabelSpecJSON],
 		Image: m.Labels[spec.LabelImage], Version: m.Labels[spec.LabelVersion],
 		Source: m.Labels[spec.LabelSource], Confinement: m.Labels[spec.LabelConfinement],
 		Transcript: m.Labels[spec.LabelTranscript],
 		Altered:    alterations(m),
+		Unused:     m.State == cli.Created,
 	}
 	if !m.CreatedAt.IsZero() {
 		p.Created = m.CreatedAt.Unix()

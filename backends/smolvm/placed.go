@@ -3,96 +3,27 @@ package smolvm
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/engine/spec"
 )
-
-// placedPath is where a bottle keeps what bb placed for its live parts. It is
-// root's, so that the agent cannot name files for bb to remove.
-const placedPath = "/var/lib/bb/placed.json"
-
-// placed is what a live part put into a bottle: what has to go when the part
-// changes. What the agent made beside it stays.
-type placed struct {
-	// Paths are the files and the topmost directories.
-	Paths  []string `json:"paths,omitempty"`
-	Digest string   `json:"digest,omitempty"`
-	// Keys are those of git's configuration.
-	Keys []string `json:"keys,omitempty"`
-}
-
-// fileParts are the live parts that are made of files.
-var fileParts = []string{spec.PartPrompt, spec.PartSkills, spec.PartLogin}
-
-// placing lists what a spec places, by part.
-func placing(s *spec.Spec) map[string]placed {
-	out := map[string]placed{}
-	for _, f := range s.Files {
-		if f.Part == "" {
-			continue
-		}
-		p := out[f.Part]
-		inside := func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") }
-		if !slices.ContainsFunc(p.Paths, inside) {
-			p.Paths = append(p.Paths, f.Path)
-		}
-		p.Digest = spec.FilesDigest(s.Files, f.Part)
-		out[f.Part] = p
-	}
-	for _, part := range gitParts {
-		if keys := keysOf(settings(s, part)); len(keys) > 0 {
-			out[part] = placed{Keys: keys}
-		}
-	}
-	return out
-}
 
 // placedIn reads what an earlier placing left in a machine; nil where nothing
 // ever was placed. A record that cannot be one lists nothing: nothing is
 // removed because of it.
-func (d *Driver) placedIn(ctx context.Context, id spec.ID) (map[string]placed, error) {
-	text, err := d.readFile(ctx, id, placedPath)
+func (d *Driver) placedIn(ctx context.Context, id spec.ID) (map[string]guest.Placed, error) {
+	text, err := d.readFile(ctx, id, guest.RecordPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	none := map[string]placed{}
-	var all map[string]placed
-	if json.Unmarshal(text, &all) != nil || all == nil {
-		return none, nil
-	}
-	for _, p := range all {
-		for _, name := range p.Paths {
-			if path.Clean(name) != name || !strings.HasPrefix(name, spec.Home+"/") {
-				return none, nil
-			}
-		}
-	}
-	return all, nil
-}
-
-// recordDir is the directory of what only root says in a machine.
-var recordDir = spec.File{Path: path.Dir(placedPath), Dir: true, Mode: 0o755, Root: true}
-
-// record is the file that says so, with its directory.
-func record(all map[string]placed) []spec.File {
-	b, err := json.Marshal(all)
-	if err != nil {
-		panic("smolvm: " + err.Error()) // only plain data reaches this
-	}
-	return []spec.File{
-		recordDir,
-		{Path: placedPath, Mode: 0o644, Content: b, Root: true},
-	}
+	return guest.ReadRecord(text), nil
 }
 
 // takeAway removes also what the agent made hard to remove.
@@ -102,7 +33,7 @@ const takeAway = `chmod -R u+rwX -- "$@" 2>/dev/null; rm -rf -- "$@"`
 // before goes first: a skill that is not declared any more, and files that a
 // skill does not have any more, are no longer the agent's to use.
 func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, parts []string) error {
-	parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return !slices.Contains(fileParts, p) })
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return !slices.Contains(guest.FileParts, p) })
 	if len(parts) == 0 {
 		return nil
 	}
@@ -110,7 +41,7 @@ func (d *Driver) provisionFiles(ctx context.Context, s *spec.Spec, parts []strin
 	if err != nil {
 		return err
 	}
-	want := placing(s)
+	want := guest.Placing(s)
 	parts = slices.DeleteFunc(parts, func(p string) bool { return have[p].Digest == want[p].Digest })
 	if len(parts) == 0 {
 		return nil // as they were placed
@@ -155,28 +86,22 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, files []spec.Fil
 	if len(files) == 0 {
 		return nil
 	}
-	a := newArchive()
-	a.below = spec.Home
-	for _, f := range s.Files {
-		if f.Dir && f.Part == "" {
-			a.modes[f.Path] = f.Mode
-		}
-	}
-	if err := a.add(files...); err != nil {
+	a := guest.HomeArchive(s)
+	if err := a.Add(files...); err != nil {
 		return err
 	}
-	if err := a.tar.Close(); err != nil {
+	packed, err := a.Finish()
+	if err != nil {
 		return err
 	}
 	place := func() error {
-		c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: bytes.NewReader(a.buf.Bytes())}
+		c := command{argv: []string{spec.BinaryPath, "door", "unpack", "--any", spec.Home}, stdin: bytes.NewReader(packed.Bytes())}
 		return d.inAgent(ctx, s, "place files", c, 0)
 	}
 	if place() == nil {
 		return nil
 	}
-	dirs := slices.DeleteFunc(slices.Sorted(maps.Keys(a.dirs)), func(dir string) bool { return dir == spec.Home })
-	c := command{argv: append([]string{"/bin/sh", "-c", makeWay, "sh"}, dirs...)}
+	c := command{argv: append([]string{"/bin/sh", "-c", makeWay, "sh"}, a.Directories()...)}
 	if err := d.inAgent(ctx, s, "make way for files", c, 0); err != nil {
 		return err
 	}
@@ -184,9 +109,9 @@ func (d *Driver) placeInside(ctx context.Context, s *spec.Spec, files []spec.Fil
 }
 
 // keepRecord writes what is placed now. Its directory is root's.
-func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, all map[string]placed) error {
-	a := newArchive()
-	if err := a.add(record(all)...); err != nil {
+func (d *Driver) keepRecord(ctx context.Context, s *spec.Spec, all map[string]guest.Placed) error {
+	a := guest.NewArchive()
+	if err := a.Add(guest.Record(all)...); err != nil {
 		return err
 	}
 	return d.placeAsRoot(ctx, s.ID, a)

@@ -78,7 +78,7 @@ func (d *Driver) step(ctx context.Context, s *spec.Spec, c command) (result, err
 	bounded, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	c.workdir = "/"
-	return d.session(bounded, s.ID, session.Options{Bare: true}, nil, c)
+	return d.session(bounded, s.ID, session.Options{Bare: true, Processes: processes(s.Fixed)}, nil, c)
 }
 
 // inAgent is a step that must succeed, and soon.

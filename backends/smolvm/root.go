@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -55,11 +56,12 @@ func (d *Driver) asRoot(ctx context.Context, id spec.ID, what string, x rootStep
 }
 
 // placeAsRoot extracts an archive at the machine's root.
-func (d *Driver) placeAsRoot(ctx context.Context, id spec.ID, a *archive) error {
-	if err := a.tar.Close(); err != nil {
+func (d *Driver) placeAsRoot(ctx context.Context, id spec.ID, a *guest.Archive) error {
+	packed, err := a.Finish()
+	if err != nil {
 		return err
 	}
-	return d.asRoot(ctx, id, "place files in "+id.Name(), rootStep{argv: unpackAsRoot, stdin: &a.buf})
+	return d.asRoot(ctx, id, "place files in "+id.Name(), rootStep{argv: unpackAsRoot, stdin: packed})
 }
 
 // maxRead bounds a file that is read out of a machine.
@@ -89,7 +91,7 @@ func (d *Driver) checkImage(ctx context.Context, s *spec.Spec, label string) err
 		return err
 	}
 	if uid := strings.TrimSpace(string(who.Stdout)); who.Code != 0 || uid != "0" {
-		return diag.Errorf("image %s begins as user %q, and bb must be root to prepare a machine", label, printable(uid)).
+		return diag.Errorf("image %s begins as user %q, and bb must be root to prepare a machine", label, guest.Printable(uid)).
 			WithHint("make it without USER: bb runs the agent as %s anyway", spec.User)
 	}
 	passwd, err := d.readFile(ctx, s.ID, "/etc/passwd")

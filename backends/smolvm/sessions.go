@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
 
@@ -81,11 +82,15 @@ func held(name string) bool {
 	return false
 }
 
-// workdirOf is where programs start in a machine: its labels keep it.
-func workdirOf(m cli.Machine) string {
-	var f spec.Fixed
+// fixedOf is what a machine was made as: its labels keep it.
+func fixedOf(m cli.Machine) (f spec.Fixed, err error) {
 	if json.Unmarshal([]byte(m.Labels[spec.LabelSpecJSON]), &f) != nil {
-		return spec.Workdir
+		return f, diag.Errorf("the labels of machine %s are not bb's", m.Name).WithHint("'bb apply' replaces it")
 	}
-	return f.Workspace.Workdir()
+	return f, nil
 }
+
+// processes is what the agent's user may have at a time in a machine. Its kernel
+// counts for this machine alone; programs inherit the limit from their session,
+// and none is ever started but by one.
+func processes(f spec.Fixed) uint64 { return uint64(max(0, f.Resources.PIDs)) }

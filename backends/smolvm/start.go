@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/egress/door"
 	"github.com/bot-bottle/bb/engine/diag"
@@ -73,8 +74,8 @@ func (d *Driver) StartAgent(ctx context.Context, s *spec.Spec) error {
 }
 
 // pull lets a machine that never ran fetch its image, in a life in which
-// nothing but bb's first process runs and nothing secret enters it, and then
-// takes the network from it. One that bb did not get that far with is removed:
+// nothing but bb's first process runs, which serves nothing beside a network, and
+// nothing secret enters it; and then takes the network from it. One that bb did not get that far with is removed:
 // a machine with a network never becomes a bottle.
 func (d *Driver) pull(ctx context.Context, h *cli.Held, m cli.Machine) error {
 	if m.Network == nil || !*m.Network {
@@ -84,7 +85,7 @@ func (d *Driver) pull(ctx context.Context, h *cli.Held, m cli.Machine) error {
 		return diag.Errorf("machine %s has a network, and no bottle has one", m.Name).WithHint("'bb apply' replaces it")
 	}
 	logf(d.opts.Log, "%s: smolvm pulls %s", m.Name, m.Labels[spec.LabelImage])
-	err := h.Start(ctx, true)
+	err := h.Pull(ctx)
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	if err = errors.Join(err, h.Stop(after)); err == nil {
@@ -148,13 +149,16 @@ func (d *Driver) probe(ctx context.Context, s *spec.Spec) error {
 			return err
 		}
 	}
-	// A machine that shares this one's loopback would reach this.
+	// A machine that shares this one's loopback would reach these.
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if six, err := net.Listen("tcp6", net.JoinHostPort("::1", port)); err == nil { // where there is IPv6
+		defer six.Close()
+	}
 	r, err := d.step(ctx, s, command{argv: []string{spec.BinaryPath, "door", "alone", "--host-port", port}})
 	if err != nil {
 		return err
@@ -180,31 +184,31 @@ func (d *Driver) furnish(ctx context.Context, s *spec.Spec) error {
 	if err != nil {
 		return err
 	}
-	a := newArchive()
-	if err := a.add(append(append(files, trust...), d.fixedEnv(s)...)...); err != nil {
+	a := guest.NewArchive()
+	if err := a.Add(append(append(files, trust...), d.fixedEnv(s)...)...); err != nil {
 		return err
 	}
 	if err := d.placeAsRoot(ctx, s.ID, a); err != nil {
 		return err
 	}
-	return d.keepRecord(ctx, s, placing(s))
+	return d.keepRecord(ctx, s, guest.Placing(s))
 }
 
 // refurnish gives a machine that starts again what it was given. What is to
 // change is not this call's business.
-func (d *Driver) refurnish(ctx context.Context, s *spec.Spec, have map[string]placed) error {
+func (d *Driver) refurnish(ctx context.Context, s *spec.Spec, have map[string]guest.Placed) error {
 	trust, err := d.trust(ctx, s)
 	if err != nil {
 		return err
 	}
-	a := newArchive()
-	if err := a.add(append(trust, d.fixedEnv(s)...)...); err != nil {
+	a := guest.NewArchive()
+	if err := a.Add(append(trust, d.fixedEnv(s)...)...); err != nil {
 		return err
 	}
 	if err := d.placeAsRoot(ctx, s.ID, a); err != nil {
 		return err
 	}
-	want := placing(s)
+	want := guest.Placing(s)
 	var files []spec.File
 	if dir := s.Fixed.Workspace.Workdir(); s.Fixed.Workspace.Mode != spec.WorkspaceMount && strings.HasPrefix(dir, spec.Home+"/") {
 		files = append(files, spec.File{Path: dir, Dir: true, Mode: 0o755})
@@ -227,7 +231,7 @@ func (d *Driver) fixedEnv(s *spec.Spec) []spec.File {
 		}
 	}
 	return []spec.File{
-		recordDir,
+		guest.RecordDir,
 		{Path: door.FixedEnvFile, Mode: 0o644, Content: []byte(strings.Join(env, "\x00")), Root: true},
 	}
 }

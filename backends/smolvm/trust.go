@@ -1,13 +1,12 @@
 package smolvm
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -25,7 +24,7 @@ func (d *Driver) trust(ctx context.Context, s *spec.Spec) ([]spec.File, error) {
 	}
 	return []spec.File{
 		{Path: spec.CAFile, Mode: 0o644, Content: ca, Root: true},
-		{Path: spec.CABundle, Mode: 0o644, Content: withAuthority(bundle, ca), Root: true},
+		{Path: spec.CABundle, Mode: 0o644, Content: guest.WithAuthority(bundle, ca), Root: true},
 	}, nil
 }
 
@@ -43,30 +42,9 @@ func (d *Driver) authority(ctx context.Context, s *spec.Spec) ([]byte, error) {
 	if err := json.Unmarshal(reply.Data, &text); err != nil {
 		return nil, diag.Errorf("sidecar of %s: its certificate: %v", s.ID, err)
 	}
-	var certs []byte
-	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
-		}
-	}
+	certs := guest.Certificates([]byte(text))
 	if len(certs) == 0 {
 		return nil, diag.Errorf("sidecar of %s has no certificate", s.ID)
 	}
 	return certs, nil
-}
-
-// caMark separates bb's certificate from the image's in the bundle.
-const caMark = "# bb: the sidecar of this bottle\n"
-
-// withAuthority appends ca to the image's bundle; what an earlier start
-// appended is dropped.
-func withAuthority(bundle, ca []byte) []byte {
-	if at := bytes.Index(bundle, []byte(caMark)); at >= 0 {
-		bundle = bundle[:at]
-	}
-	out := bytes.Clone(bundle)
-	if len(out) > 0 && out[len(out)-1] != '\n' {
-		out = append(out, '\n')
-	}
-	return append(append(out, caMark...), ca...)
 }

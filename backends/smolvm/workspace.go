@@ -4,38 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/bb/backends/guest"
 	"github.com/bot-bottle/bb/egress/door/tree"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/spec"
 )
-
-// openWorkspace opens the directory that the plan showed, and not what a link
-// has put in its place since.
-func openWorkspace(w spec.Workspace) (*os.Root, error) {
-	moved := diag.Errorf("workspace %s is not the directory it was when the plan was made", w.Path).
-		WithHint("look at it, then run the same command again")
-	if real, err := filepath.EvalSymlinks(w.Path); err != nil || real != w.Path {
-		return nil, moved
-	}
-	before, err := os.Lstat(w.Path)
-	if err != nil || !before.IsDir() {
-		return nil, moved
-	}
-	root, err := os.OpenRoot(w.Path)
-	if err != nil {
-		return nil, diag.Errorf("workspace %s: %v", w.Path, err).WithHint("it must be readable for you")
-	}
-	if now, err := root.Stat("."); err != nil || !os.SameFile(before, now) {
-		_ = root.Close()
-		return nil, moved
-	}
-	return root, nil
-}
 
 // fillLimit bounds the copy of a workspace.
 const fillLimit = 15 * time.Minute
@@ -47,14 +23,14 @@ func (d *Driver) fillWorkspace(ctx context.Context, s *spec.Spec) error {
 	if w.Mode != spec.WorkspaceCopy {
 		return nil
 	}
-	root, err := openWorkspace(w)
+	root, err := guest.OpenWorkspace(w)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	logf(d.opts.Log, "%s: copying %s", s.ID, w.Path)
-	parents := newArchive()
-	if err := parents.owned(w.GuestPath); err != nil {
+	parents := guest.NewArchive()
+	if err := parents.Owned(w.GuestPath); err != nil {
 		return err
 	}
 	if err := d.placeAsRoot(ctx, s.ID, parents); err != nil {

@@ -19,9 +19,11 @@ import (
 
 	"github.com/bot-bottle/bb/egress"
 	"github.com/bot-bottle/bb/egress/supervise/supervisetest"
+	"github.com/bot-bottle/bb/hack/fakesmol"
 )
 
 func TestMain(m *testing.M) {
+	fakesmol.Main()
 	testscript.Main(m, map[string]func(){
 		"bb": main,
 	})
@@ -29,7 +31,8 @@ func TestMain(m *testing.M) {
 
 // Golden scripts: what a user sees. BB_UPDATE=1 rewrites the goldens.
 // Those in testdata/script run on the in-memory backend, those in
-// testdata/engine on the real engine, which must be there.
+// testdata/engine on the real engine, which must be there, and those in
+// testdata/machine on the fake of smolvm.
 func TestScript(t *testing.T) { runScripts(t, "script", "fake") }
 
 func TestEngineScript(t *testing.T) {
@@ -41,13 +44,12 @@ func TestEngineScript(t *testing.T) {
 
 func runScripts(t *testing.T, dir, backend string) {
 	binary := ""
-	if backend == "docker" {
-		binary = filepath.Join(t.TempDir(), "bb")
-		build := exec.Command("go", "build", "-trimpath", "-o", binary, ".")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if backend != "fake" {
+		binary = staticBinary(t)
+	}
+	machines := func(*testscript.Env) error { return nil }
+	if backend == "smolvm" {
+		machines = onMachines(t, binary)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", dir),
@@ -75,7 +77,7 @@ func runScripts(t *testing.T, dir, backend string) {
 					}
 				})
 			}
-			return os.MkdirAll(home, 0o755)
+			return errors.Join(os.MkdirAll(home, 0o755), machines(e))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"asks":       asks,
@@ -88,6 +90,18 @@ func runScripts(t *testing.T, dir, backend string) {
 			"waits":      waits,
 		},
 	})
+}
+
+// staticBinary builds what goes into bottles.
+func staticBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "bb")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }
 
 // asks has the sidecars of a fake world, or one agent's, ask for what the lines of a

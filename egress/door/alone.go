@@ -26,15 +26,29 @@ func interfaces() error {
 
 // outside are addresses that no answer may come from: of documentation, a
 // public resolver, the link-local service of clouds, smolvm's own gateway, and
-// private ones.
-var outside = []string{"192.0.2.1", "1.1.1.1", "169.254.169.254", "100.96.0.1", "10.0.0.1", "192.168.0.1"}
+// private ones, in both families.
+var outside = []string{
+	"192.0.2.1", "1.1.1.1", "169.254.169.254", "100.96.0.1", "10.0.0.1", "192.168.0.1",
+	"2001:db8::1", "2606:4700:4700::1111", "fd00:ec2::254", "fd53:4d00::1", "64:ff9b::1.1.1.1",
+}
+
+// noWay reports whether the kernel itself said that there is no way: no route, or
+// no such family here.
+func noWay(err error) bool {
+	for _, no := range []error{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
 
 // unreachable dials, and takes only the kernel's own word that there is no way.
 func unreachable(hostPort int) error {
 	type target struct{ network, address string }
 	var targets []target
 	for _, ip := range outside {
-		targets = append(targets, target{"tcp", ip + ":443"}, target{"udp", ip + ":53"})
+		targets = append(targets, target{"tcp", net.JoinHostPort(ip, "443")}, target{"udp", net.JoinHostPort(ip, "53")})
 	}
 	var errs []error
 	for _, t := range targets {
@@ -42,17 +56,20 @@ func unreachable(hostPort int) error {
 		if err == nil {
 			_ = conn.Close()
 		}
-		if !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EHOSTUNREACH) {
+		if !noWay(err) {
 			errs = append(errs, fmt.Errorf("%s %s: %w", t.network, t.address, orReached(err)))
 		}
 	}
-	if hostPort > 0 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(hostPort))
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		if hostPort == 0 {
+			break
+		}
+		address := net.JoinHostPort(ip, strconv.Itoa(hostPort))
 		conn, err := net.DialTimeout("tcp", address, 2*time.Second)
 		if err == nil {
 			_ = conn.Close()
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
+		if !errors.Is(err, syscall.ECONNREFUSED) && (ip == "127.0.0.1" || !noWay(err)) {
 			errs = append(errs, fmt.Errorf("the host's loopback: %w", orReached(err)))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,8 +23,17 @@ type User struct{ UID, GID int }
 
 // Boot is Init for a machine that nobody has prepared: root calls it. It makes
 // what an engine would (names, resolver, memory for secrets), listens, becomes
-// the agent's user for good, and is the first process from then on.
+// the agent's user for good, and is the first process from then on. Beside a
+// network it does none of this and idles: in the life in which a machine pulls
+// its image, nobody reaches the sidecar through it.
 func Boot(ctx context.Context, opts Options, as User, hosts []string) error {
+	if err := interfaces(); err != nil {
+		fmt.Fprintf(os.Stderr, "bb: %v: the door stays shut\n", err)
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+		<-ctx.Done()
+		return nil
+	}
 	if err := furnish(as, hosts); err != nil {
 		return err
 	}
@@ -135,6 +145,15 @@ func Alone(hostPort int) error {
 	}
 	if lines := strings.Split(strings.TrimSpace(string(routes)), "\n"); len(lines) > 1 {
 		return errors.New("there is a route out")
+	}
+	six, err := os.ReadFile("/proc/net/ipv6_route")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without that family
+		return err
+	}
+	for line := range strings.Lines(string(six)) {
+		if f := strings.Fields(line); len(f) > 0 && f[len(f)-1] != "lo" {
+			return errors.New("there is an IPv6 route out")
+		}
 	}
 	if err := interfaces(); err != nil {
 		return err // and nothing is sent

@@ -29,9 +29,9 @@ func Halt(worlds []World, ids []spec.ID) *Plan {
 	return p
 }
 
-// Up reports whether anything of the instance runs, or is only paused.
+// Up reports whether anything of the instance runs, lingers or is only paused.
 func (o Instance) Up() bool {
-	return slices.ContainsFunc([]*Part{o.Agent, o.Sidecar}, func(p *Part) bool { return p != nil && (p.Running || p.Paused) })
+	return slices.ContainsFunc([]*Part{o.Agent, o.Sidecar}, func(p *Part) bool { return p != nil && (p.Running || p.Paused || p.Lingers) })
 }
 
 // Halted reports whether all of it is there and nothing runs: as a stop leaves it.

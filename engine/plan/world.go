@@ -81,6 +81,10 @@ type Part struct {
 	Ref     string // the engine's id
 	Running bool
 	Paused  bool // it does not run, but has lost nothing
+	// Unused: it was made, and never ran: nobody's work is in it.
+	Unused bool
+	// Lingers: it does not run as a bottle, and a process of it does.
+	Lingers bool
 	// Status is the engine's own word, for people: "Up 3 minutes".
 	Status   string
 	Created  int64 // unix seconds

@@ -1,7 +1,9 @@
 package spec
 
 import (
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/egress"
@@ -65,6 +67,17 @@ type Source struct {
 	BottleFile string // absolute
 	Bottle     string
 	Lineage    []string
+}
+
+// Label is the text for people: the base names of the manifests.
+func (s Source) Label() string {
+	var names []string
+	for _, path := range []string{s.AgentFile, s.BottleFile} {
+		if path != "" {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Image is taken as it is (Ref) or built (Recipe, or Dockerfile with its

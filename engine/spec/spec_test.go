@@ -260,3 +260,13 @@ func TestScopeID(t *testing.T) {
 		t.Error(a)
 	}
 }
+
+func TestSourceLabel(t *testing.T) {
+	for want, s := range map[string]Source{
+		"dev.md, base.md": {AgentFile: "/a/dev.md", BottleFile: "/b/base.md"}, "dev.md": {AgentFile: "/a/dev.md"}, "base.md": {BottleFile: "/b/base.md"}, "": {},
+	} {
+		if got := s.Label(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -162,6 +162,7 @@ func init() {
 			{long: "overlay", value: "GiB", about: "Overlay disk size"},
 			{long: "volume", short: "v", value: "HOST:GUEST[:ro]", repeat: true, about: "Mount host directory"},
 			{long: "net", about: "Enable outbound network access"},
+			{long: "net-backend", value: "BACKEND", about: "Network backend"},
 			{long: "mount-socket", value: "HOST_PATH:GUEST_PATH", repeat: true, about: "Mount a host Unix socket"},
 			envFlag, dirFlag,
 		}},
@@ -177,14 +178,8 @@ func init() {
 			envFlag, dirFlag,
 			{long: "timeout", value: "DURATION", about: "Kill command after duration"},
 			{long: "interactive", short: "i", about: "Keep stdin open"},
-			{long: "tty", short: "t", about: "Allocate a pseudo-TTY"},
 			{long: "stream", about: "Stream output"},
 			{long: "detach", short: "d", about: "Spawn in the background"},
-		}},
-		"cp": {do: copyFile, rest: "<SRC> <DST>", flags: []flag{
-			{long: "mode", value: "OCTAL", about: "Mode on upload"},
-			{long: "uid", value: "UID", about: "Owner on upload"},
-			{long: "gid", value: "GID", about: "Group on upload"},
 		}},
 	}
 }

@@ -19,6 +19,7 @@ type boxConfig struct {
 	Argv, Env        []string
 	Dir, User        string
 	NoOverlay        bool
+	Device           bool // a network device that leads nowhere
 }
 
 // playBox is the first process of the namespaces: it makes the machine's file
@@ -94,7 +95,7 @@ func (c *boxConfig) enter() error {
 		{"workspace and volumes", c.lend},
 		{"old root", func() error { return errors.Join(syscall.Unmount(oldRoot, syscall.MNT_DETACH), os.Remove(oldRoot)) }},
 		{"hostname", func() error { return syscall.Sethostname([]byte(clipName(c.Name))) }},
-		{"loopback", loopback},
+		{"network", c.network},
 	}
 	for _, s := range steps {
 		if err := s.do(); err != nil {
@@ -200,21 +201,37 @@ func (c *boxConfig) lend() error {
 	return nil
 }
 
-// loopback brings lo up, the only interface there is.
-func loopback() error {
+// network brings lo up, the only interface there is, but for a machine that is to
+// pull its image: that one has a bridge of no ports for a device.
+func (c *boxConfig) network() error {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer syscall.Close(fd)
-	var request struct {
-		name  [16]byte
-		flags uint16
-		_     [22]byte
+	up := func(name string) error {
+		var request struct {
+			name  [16]byte
+			flags uint16
+			_     [22]byte
+		}
+		copy(request.name[:], name)
+		request.flags = syscall.IFF_UP | syscall.IFF_RUNNING
+		return ioctl(fd, syscall.SIOCSIFFLAGS, unsafe.Pointer(&request))
 	}
-	copy(request.name[:], "lo")
-	request.flags = syscall.IFF_UP | syscall.IFF_RUNNING
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request))); errno != 0 {
+	if err := up("lo"); err != nil || !c.Device {
+		return err
+	}
+	const makeBridge = 0x89a0 // SIOCBRADDBR
+	eth0 := [16]byte{'e', 't', 'h', '0'}
+	if err := ioctl(fd, makeBridge, unsafe.Pointer(&eth0)); err != nil {
+		return err
+	}
+	return up("eth0")
+}
+
+func ioctl(fd int, request uintptr, arg unsafe.Pointer) error {
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, uintptr(arg)); errno != 0 {
 		return errno
 	}
 	return nil

@@ -49,6 +49,7 @@ func create(s *state, p *parsed) error {
 		r.Env = append(r.Env, e)
 	}
 	r.Network, r.Workdir, r.Command = p.has("net"), p.one("workdir"), p.rest
+	r.Device = r.Network && p.one("net-backend") == "virtio-net"
 	if err := s.image(r, p); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +18,8 @@ func execute(s *state, p *parsed) error {
 	if err != nil {
 		return err
 	}
-	q := request{Op: "exec", Argv: p.rest, Dir: p.one("workdir"), TTY: p.has("tty"), Detach: p.has("detach")}
-	if q.Detach && (p.has("interactive") || q.TTY || p.has("stream")) {
+	q := request{Op: "exec", Argv: p.rest, Dir: p.one("workdir"), Detach: p.has("detach")}
+	if q.Detach && (p.has("interactive") || p.has("stream")) {
 		return usage{"the argument '--detach' cannot be used with '--interactive'", commands["exec"].line("exec")}
 	}
 	for _, e := range p.values["env"] {
@@ -37,7 +36,7 @@ func execute(s *state, p *parsed) error {
 	if err := s.running(r.Name); err != nil {
 		return err
 	}
-	done, err := s.streams(p, &q)
+	done, err := s.streams(p)
 	if err != nil {
 		return err
 	}
@@ -80,8 +79,8 @@ type plumbing struct {
 
 // streams gives the machine pipes, never a descriptor that others hold too: a
 // command in a micro-VM has none of them either.
-func (s *state) streams(p *parsed, q *request) (*plumbing, error) {
-	live := p.has("interactive") || q.TTY || p.has("stream")
+func (s *state) streams(p *parsed) (*plumbing, error) {
+	live := p.has("interactive") || p.has("stream")
 	inside, outside, err := pipes(3)
 	if err != nil {
 		return nil, err
@@ -97,10 +96,6 @@ func (s *state) streams(p *parsed, q *request) (*plumbing, error) {
 	limit := int64(-1)
 	if s.take("exec", FaultTruncate) {
 		limit = 3
-	}
-	restore := func() {}
-	if q.TTY {
-		restore = rawTerminal(q)
 	}
 	var copies sync.WaitGroup
 	for i, to := range []io.Writer{os.Stdout, os.Stderr} {
@@ -131,7 +126,6 @@ func (s *state) streams(p *parsed, q *request) (*plumbing, error) {
 		case <-ended:
 		case <-time.After(time.Second):
 		}
-		restore()
 	}}, nil
 }
 
@@ -146,60 +140,4 @@ func pipes(n int) (inside, outside []*os.File, err error) {
 		inside, outside = append(inside, r), append(outside, w)
 	}
 	return inside, outside, err
-}
-
-func copyFile(s *state, p *parsed) error {
-	src, dst := p.rest[0], p.rest[1]
-	fromMachine, fromPath, down := strings.Cut(src, ":")
-	toMachine, toPath, up := strings.Cut(dst, ":")
-	if up == down {
-		return fail("config operation failed: cp: one of SRC or DST must use machine:path syntax (e.g., myvm:/workspace/file)")
-	}
-	name, q := fromMachine, request{Op: "get", Path: fromPath}
-	if up {
-		name, q = toMachine, request{Op: "put", Path: toPath, Mode: 0o644}
-	}
-	r, err := s.load(name)
-	if err != nil {
-		return err
-	}
-	if r == nil {
-		return notFound(name)
-	}
-	if p.has("mode") {
-		mode, err := strconv.ParseUint(p.one("mode"), 8, 12)
-		if err != nil {
-			return usage{fmt.Sprintf("invalid value '%s' for '--mode <OCTAL>'", p.one("mode")), commands["cp"].line("cp")}
-		}
-		q.Mode = uint32(mode)
-	}
-	q.UID, _ = strconv.Atoi(p.one("uid"))
-	q.GID, _ = strconv.Atoi(p.one("gid"))
-	if err := s.running(name); err != nil {
-		return err
-	}
-	file, err := openLocal(src, dst, up)
-	if err != nil {
-		return fail("io operation failed: cp: %s", oneLine(err))
-	}
-	defer file.Close()
-	if _, err := s.ask(name, q, []*os.File{file}, 0); err != nil {
-		return fail("agent operation failed: cp: %s", oneLine(err))
-	}
-	return s.faultAfter("cp")
-}
-
-func openLocal(src, dst string, up bool) (*os.File, error) {
-	if !up {
-		return os.Create(dst)
-	}
-	f, err := os.Open(src)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, errors.New("only single files can be copied")
-	}
-	return f, nil
 }

@@ -54,10 +54,10 @@ func join(pid int) error {
 
 // exec runs a command in the box. When the other side goes, the command does.
 func (v *vmm) exec(b *box, q request, files []*os.File, in io.Reader) (reply, error) {
+	q.Argv = ownKernel(q.Argv, b)
 	var cmd *exec.Cmd
-	var master *os.File
 	err := inBox(b, func() (err error) {
-		cmd, master, err = v.begin(q, files)
+		cmd, err = v.begin(q, files)
 		return err
 	})
 	if err != nil {
@@ -90,14 +90,9 @@ func (v *vmm) exec(b *box, q request, files []*os.File, in io.Reader) (reply, er
 		case <-over:
 		}
 	})
-	output := terminalOutput(master, files)
 	err = cmd.Wait()
 	close(over)
 	watch.Wait()
-	if master != nil {
-		<-output
-		_ = master.Close()
-	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return reply{}, err
@@ -110,34 +105,16 @@ func (v *vmm) exec(b *box, q request, files []*os.File, in io.Reader) (reply, er
 	return reply{Code: code, TimedOut: timedOut}, nil
 }
 
-// terminalOutput relays a terminal, and is closed when all of it is out.
-func terminalOutput(master *os.File, files []*os.File) <-chan struct{} {
-	done := make(chan struct{})
-	if master == nil {
-		close(done)
-		return done
-	}
-	go func() {
-		_, _ = io.Copy(master, files[0])
-		_, _ = master.Write([]byte{4}) // end of input, as a person types it
-	}()
-	go func() {
-		_, _ = io.Copy(files[1], master) // ends with an error when nobody has the other side
-		close(done)
-	}()
-	return done
-}
-
 // begin runs inside the box.
-func (v *vmm) begin(q request, files []*os.File) (*exec.Cmd, *os.File, error) {
+func (v *vmm) begin(q request, files []*os.File) (*exec.Cmd, error) {
 	who, err := lookUp(v.r.Config.User)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	env := withHome(v.environment(q.Env), who)
 	path, err := find(q.Argv[0], env)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cmd := &exec.Cmd{
 		Path: path, Args: q.Argv, Env: env, Dir: v.workdir(q.Dir),
@@ -145,21 +122,7 @@ func (v *vmm) begin(q request, files []*os.File) (*exec.Cmd, *os.File, error) {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}},
 	}
 	lessPower()
-	if !q.TTY {
-		return cmd, nil, cmd.Start()
-	}
-	master, slave, err := openTerminal(q.Rows, q.Cols)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer slave.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr.Setctty = true
-	if err := cmd.Start(); err != nil {
-		_ = master.Close()
-		return nil, nil, err
-	}
-	return cmd, master, nil
+	return cmd, cmd.Start()
 }
 
 func (v *vmm) environment(more []string) []string {

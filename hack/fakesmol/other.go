@@ -14,8 +14,6 @@ func canBoot() error { return errLinux }
 
 func under(dir *os.File, name string) string { return filepath.Join(dir.Name(), name) }
 
-func rawTerminal(*request) func() { return func() {} }
-
 func playVMM() int { return 1 }
 
 func playBox() int { return 1 }

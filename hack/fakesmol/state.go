@@ -26,6 +26,7 @@ type record struct {
 	CreatedAt int64
 	Labels    map[string]string
 	Network   bool
+	Device    bool // the network is a device in the machine
 	Sockets   []mount
 	Volumes   []mount
 	Env       []string

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -117,6 +116,7 @@ func (v *vmm) start(argv []string) (*box, error) {
 	config, err := json.Marshal(boxConfig{
 		Home: home, Root: v.root, Name: v.r.Name, Volumes: v.r.Volumes, Argv: argv,
 		Env: v.environment(nil), Dir: v.workdir(""), User: v.r.Config.User,
+		Device:    v.r.Network && v.r.Device,
 		NoOverlay: slices.Contains(os.Args[4:], FaultNoOverlay),
 	})
 	if err != nil {
@@ -225,13 +225,8 @@ func (v *vmm) perform(q request, files []*os.File, in io.Reader) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	switch {
-	case q.Op == "exec" && len(files) == 3:
+	if q.Op == "exec" && len(files) == 3 {
 		return v.exec(b, q, files, in)
-	case q.Op == "put" && len(files) == 1:
-		return reply{}, inBox(b, func() error { return putFile(q, files[0]) })
-	case q.Op == "get" && len(files) == 1:
-		return reply{}, inBox(b, func() error { return getFile(q.Path, files[0]) })
 	}
 	return reply{}, fmt.Errorf("no operation %q with %d descriptors", q.Op, len(files))
 }
@@ -273,41 +268,4 @@ func receive(conn *net.UnixConn) (request, []*os.File, io.Reader, error) {
 		err = json.Unmarshal(append(first, line...), &q)
 	}
 	return q, files, in, err
-}
-
-// putFile runs in a box.
-func putFile(q request, from io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(q.Path), 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(q.Path), ".smolvm-*")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(tmp, from)
-	err = errors.Join(err, tmp.Chmod(os.FileMode(q.Mode)), tmp.Chown(q.UID, q.GID), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), q.Path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return err
-}
-
-func getFile(path string, to io.Writer) error {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file", path)
-	}
-	if err != nil {
-		return err
-	}
-	from, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	_, err = io.Copy(to, from)
-	return err
 }

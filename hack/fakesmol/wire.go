@@ -12,18 +12,11 @@ import (
 
 // request is one line to a machine's process; exec sends descriptors along.
 type request struct {
-	Op      string // ping, stop, exec, put, get
+	Op      string // ping, stop, exec
 	Argv    []string
 	Env     []string
 	Dir     string
-	TTY     bool
-	Rows    uint16
-	Cols    uint16
 	Detach  bool
-	Path    string // of put and get, whose content is the descriptor
-	Mode    uint32
-	UID     int
-	GID     int
 	Timeout time.Duration
 }
 

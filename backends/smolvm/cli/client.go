@@ -22,8 +22,9 @@ type Client struct {
 	Version  Version
 	Features Features
 
-	env   []string
-	locks string
+	env     []string
+	proxies []string // those of this process, for pulls alone
+	locks   string
 }
 
 // Options of Find.
@@ -46,7 +47,7 @@ func Find(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Path: path, env: environment(o.Getenv), locks: o.Locks}
+	c := &Client{Path: path, env: environment(o.Getenv), proxies: variables(o.Getenv, proxyNames), locks: o.Locks}
 	out, err := c.run(ctx, call{op: "--version", args: []string{"--version"}, limit: quickLimit, idempotent: true})
 	if err != nil {
 		return nil, notSmolvm(path, err)
@@ -90,24 +91,20 @@ var passed = []string{
 	"SMOLVM_MAX_IMAGE_BYTES", "SMOLVM_SECCOMP", "SMOLVM_LANDLOCK",
 }
 
+// proxyNames lead to a registry. One may hold a password: it is never an argument.
+var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
+
 func environment(getenv func(string) string) []string {
-	env := []string{"RUST_LOG=off", "NO_COLOR=1"}
-	for _, name := range passed {
+	return append([]string{"RUST_LOG=off", "NO_COLOR=1"}, variables(getenv, passed)...)
+}
+
+func variables(getenv func(string) string, names []string) (env []string) {
+	for _, name := range names {
 		if v := getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
 	}
 	return env
-}
-
-// DataDir is where smolvm keeps its state when SMOLVM_DATA_DIR moves it, or "".
-func (c *Client) DataDir() string {
-	for _, kv := range c.env {
-		if v, ok := strings.CutPrefix(kv, "SMOLVM_DATA_DIR="); ok {
-			return v
-		}
-	}
-	return ""
 }
 
 // machineArgs begins an argument list of a machine command. Values stand

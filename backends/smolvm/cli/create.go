@@ -71,7 +71,7 @@ func (s Spec) args() ([]string, error) {
 		return nil, errors.New("a machine has a network to pull its image, or none")
 	}
 	if s.Pull {
-		args = append(args, "--net")
+		args = append(args, "--net", "--net-backend=virtio-net")
 	}
 	for _, n := range []struct {
 		flag  string
@@ -86,7 +86,7 @@ func (s Spec) args() ([]string, error) {
 	}
 	if s.Memory > 0 && s.Memory < 64 {
 		return nil, diag.Errorf("a machine of smolvm has at least 64 MiB of memory, not %d", s.Memory).
-			WithHint("raise resources.mem")
+			WithHint("raise resources.memory")
 	}
 	mounts, err := s.mountArgs()
 	if err != nil {

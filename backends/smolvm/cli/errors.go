@@ -84,7 +84,7 @@ var hints = map[Kind]string{
 	KVMDenied:    "let your user open /dev/kvm (group kvm), then log in again",
 	NoHypervisor: "smolvm needs KVM, or Apple's hypervisor: use backend: docker here",
 	Usage:        "this smolvm takes other arguments than bb gives: bb doctor shows its version",
-	Killed:       "something killed it, or memory ran out: look at resources.mem, then try again",
+	Killed:       "something killed it, or memory ran out: look at resources.memory, then try again",
 	Truncated:    "try again; if it stays, look for free memory and space",
 	Timeout:      "machines start slowly where virtualisation is nested: try again, and see bb doctor",
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -25,9 +23,6 @@ type Exec struct {
 	Stdin      io.Reader // nil means empty
 	// Stdout and Stderr get the output as it comes, without a limit.
 	Stdout, Stderr io.Writer
-	// Terminal gives the command a terminal in the machine. Then Stdin must be
-	// this process's terminal, and there is no Stderr.
-	Terminal bool
 }
 
 func (x Exec) args() ([]string, error) {
@@ -39,9 +34,6 @@ func (x Exec) args() ([]string, error) {
 	}
 	// Never without -i: the output of a plain exec ends at 11 MiB, silently.
 	args := machineArgs("exec", x.Machine, "-i")
-	if x.Terminal {
-		args = append(args, "-t")
-	}
 	if x.Workdir != "" {
 		if err := checkGuestPath(x.Workdir); err != nil {
 			return nil, err
@@ -71,10 +63,6 @@ func (c *Client) Exec(ctx context.Context, x Exec) (int, error) {
 	cmd.Stdout, cmd.Stderr = x.Stdout, errOut
 	if err := feed(cmd, x.Stdin); err != nil {
 		return -1, err
-	}
-	if x.Terminal {
-		// A terminal is read only by the group that is in its foreground.
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	code, err := wait(cmd)
 	if ctx.Err() != nil {
@@ -201,35 +189,4 @@ func (c *Client) step(ctx context.Context, s Step) (Result, error) {
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
-}
-
-// Owner is who a file in a machine belongs to, and its mode.
-type Owner struct {
-	Mode     os.FileMode
-	UID, GID int
-}
-
-// Upload copies one file of this machine into a running machine. It appears
-// there whole or not at all. Not for secrets that may not stay on a disk.
-func (c *Client) Upload(ctx context.Context, machine, local, guest string, o Owner) error {
-	if err := first(CheckName(machine), checkHostPath(local), checkGuestPath(guest)); err != nil {
-		return err
-	}
-	args := []string{
-		"machine", "cp", "--mode=" + strconv.FormatUint(uint64(o.Mode.Perm()), 8),
-		"--uid=" + strconv.Itoa(o.UID), "--gid=" + strconv.Itoa(o.GID), "--", local, machine + ":" + guest,
-	}
-	_, err := c.run(ctx, call{op: "machine cp", machine: machine, args: args, limit: copyLimit, idempotent: true})
-	return err
-}
-
-// Download copies one file of a running machine to a new file of this machine.
-// What the machine holds there is the agent's word.
-func (c *Client) Download(ctx context.Context, machine, guest, local string) error {
-	if err := first(CheckName(machine), checkHostPath(local), checkGuestPath(guest)); err != nil {
-		return err
-	}
-	args := []string{"machine", "cp", "--", machine + ":" + guest, local}
-	_, err := c.run(ctx, call{op: "machine cp", machine: machine, args: args, limit: copyLimit, idempotent: true})
-	return err
 }

@@ -100,13 +100,12 @@ func TestEnvironmentOfSmolvm(t *testing.T) {
 	for _, name := range []string{"SMOLVM_MACHINE_NAME", "SMOLVM_GUEST_HOST_SERVICE", "SMOLVM_EGRESS_FLOOR", "RUST_LOG", "A_TOKEN", "HTTPS_PROXY"} {
 		t.Setenv(name, "leaked")
 	}
-	c, err := cli.Find(t.Context(), cli.Options{Getenv: all})
-	if err != nil {
+	if _, err := cli.Find(t.Context(), cli.Options{Getenv: all}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "env"))
-	if err != nil || c.DataDir() != "/value-of-SMOLVM_DATA_DIR" {
-		t.Fatal(c.DataDir(), err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	got := string(b)
 	for _, bad := range []string{"leaked", "SMOLVM_MACHINE_NAME", "SMOLVM_GUEST_HOST_SERVICE", "SMOLVM_EGRESS", "A_TOKEN", "PROXY"} {
@@ -134,8 +133,6 @@ func TestRefusedBeforeSmolvm(t *testing.T) {
 		"no command": second(c.Exec(t.Context(), cli.Exec{Machine: "a"})),
 		"step":       second(c.Run(t.Context(), cli.Step{Machine: "a"})),
 		"workdir":    second(c.Exec(t.Context(), cli.Exec{Machine: "a", Argv: []string{"x"}, Workdir: "x"})),
-		"up":         c.Upload(t.Context(), "a", "-", "/x", cli.Owner{}),
-		"down":       c.Download(t.Context(), "a", "/x:y", "/tmp/x"),
 	} {
 		if err == nil || strings.Contains(err.Error(), "/nowhere") {
 			t.Errorf("%s: %v", what, err)

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
-
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/hack/fakesmol"
 )
@@ -220,60 +218,6 @@ func TestExec(t *testing.T) {
 	began := time.Now()
 	if code, err := g.Exec(t.Context(), cli.Exec{Machine: name, Argv: []string{"true"}, Stdin: quiet, Stdout: io.Discard, Stderr: io.Discard}); code != 0 || err != nil || time.Since(began) > 1500*time.Millisecond {
 		t.Errorf("exec with a quiet reader: %d, %v, after %s", code, err, time.Since(began))
-	}
-}
-
-func TestTerminal(t *testing.T) {
-	g := boot(t, nil)
-	ours, theirs, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ours.Close()
-	if err := pty.Setsize(theirs, &pty.Winsize{Rows: 31, Cols: 97}); err != nil {
-		t.Fatal(err)
-	}
-	seen := make(chan string)
-	go func() {
-		b, _ := io.ReadAll(ours) // ends with EIO
-		seen <- string(b)
-	}()
-	code, err := g.Exec(t.Context(), cli.Exec{
-		Machine: name, Terminal: true, Stdin: theirs, Stdout: theirs, Stderr: theirs,
-		Argv: []string{"sh", "-c", "tty; stty size; exit 5"},
-	})
-	_ = theirs.Close()
-	if got := <-seen; code != 5 || err != nil || !strings.Contains(got, "/dev/pts/0\r\n31 97\r\n") {
-		t.Errorf("%d, %v, %q", code, err, got)
-	}
-}
-
-func TestCopy(t *testing.T) {
-	g := boot(t, nil)
-	from, to := filepath.Join(g.dir, "from"), filepath.Join(g.dir, "to")
-	if err := os.WriteFile(from, []byte("content\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Upload(t.Context(), name, from, "/etc/bb/new", cli.Owner{Mode: 0o640, UID: 1000, GID: 33}); err != nil {
-		t.Fatal(err)
-	}
-	if got := g.sh(t, "stat -c '%a %u %g' /etc/bb/new; cat /etc/bb/new; ls -A /etc/bb"); got != "640 1000 33\ncontent\nnew\n" {
-		t.Errorf("%q", got)
-	}
-	if err := g.Download(t.Context(), name, "/etc/bb/new", to); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(to); err != nil || string(b) != "content\n" {
-		t.Errorf("%q, %v", b, err)
-	}
-	wantKind(t, "a directory", g.Download(t.Context(), name, "/etc", to), cli.Agent)
-	if err := g.Upload(t.Context(), name, filepath.Join(g.dir, "a:b"), "/x", cli.Owner{}); err == nil || !strings.Contains(err.Error(), "colon") {
-		t.Errorf("a path with a colon: %v", err)
-	}
-	// A link of the guest leads nowhere but into the guest.
-	g.sh(t, "ln -s "+from+" /root/link")
-	if err := g.Download(t.Context(), name, "/root/link", to); err == nil {
-		t.Error("a link in the guest was followed on this machine")
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bot-bottle/bb/engine/diag"
 )
 
 // List returns all machines of smolvm's data directory, sorted by name. An
@@ -78,8 +80,26 @@ func (h *Held) Create(ctx context.Context, s Spec) error {
 	if err != nil {
 		return err
 	}
-	_, err = h.c.run(ctx, call{op: "machine create", machine: h.name, args: args, limit: createLimit})
+	k := call{op: "machine create", machine: h.name, args: args, limit: createLimit}
+	if s.Pull {
+		if err := h.c.CanPull(); err != nil {
+			return err
+		}
+		k.env = h.c.proxies // it looks for the registry
+	}
+	_, err = h.c.run(ctx, k)
 	return err
+}
+
+// CanPull says why a machine cannot pull its image, or nil. Without a device of
+// its own for the network, what listens in a machine listens on this one, and the
+// machine's loopback is this one's.
+func (c *Client) CanPull() error {
+	if c.Features.Has("--net-backend") {
+		return nil
+	}
+	return diag.Errorf("smolvm %s gives a machine no network device of its own, and bb lets none pull an image without", c.Version).
+		WithHint("install a newer smolvm, start a docker engine, or let agent_provider.image name an archive of 'docker save'")
 }
 
 // Start boots the machine, or repairs an unreachable one; one that runs stays.
@@ -91,6 +111,16 @@ func (h *Held) Start(ctx context.Context, first bool) error {
 		limit = firstStartLimit
 	}
 	_, err := h.change(ctx, "start", limit)
+	return err
+}
+
+// Pull boots a machine that never ran, so that it pulls its image, through the
+// proxies of this process.
+func (h *Held) Pull(ctx context.Context) error {
+	_, err := h.c.run(ctx, call{
+		op: "machine start", machine: h.name, args: machineArgs("start", h.name),
+		limit: firstStartLimit, idempotent: true, env: h.c.proxies,
+	})
 	return err
 }
 

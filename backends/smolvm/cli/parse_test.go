@@ -123,7 +123,7 @@ func TestCreateArgs(t *testing.T) {
 		}
 	}
 	got, err = Spec{Name: "a", Image: Image{Ref: "x"}, Pull: true}.args()
-	if diff := cmp.Diff([]string{"machine", "create", "--name=a", "--image=x", "--net"}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]string{"machine", "create", "--name=a", "--image=x", "--net", "--net-backend=virtio-net"}, got); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
 	if got, err := (Spec{Name: "a", Image: Image{Ref: "docker.io/library/debian:12"}}).args(); err != nil || len(got) != 4 || got[3] != "--image=docker.io/library/debian:12" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -24,7 +25,6 @@ const (
 	firstStartLimit = 20 * time.Minute
 	startLimit      = 3 * time.Minute
 	stopLimit       = 2 * time.Minute
-	copyLimit       = 15 * time.Minute
 
 	// grace is what a call gets between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
@@ -43,6 +43,7 @@ type call struct {
 	// idempotent calls are made once more when they were killed.
 	idempotent bool
 	maxOut     int
+	env        []string // beside the client's
 }
 
 // run makes a call and returns its standard output. What ends with 137 is made
@@ -77,6 +78,7 @@ func (c *Client) once(parent context.Context, k call) (stdout []byte, stderr str
 	out, errOut := &head{max: limit}, &tail{max: maxStderr}
 	cmd := c.command(ctx, k.args)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = k.stdin, out, errOut
+	cmd.Env = slices.Concat(cmd.Env, k.env)
 	code, err = wait(cmd)
 	switch {
 	case parent.Err() != nil:

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ type Options struct {
 	Terminal *Terminal
 	// Bare leaves the bottle's stored environment out: for bb's own steps.
 	Bare bool
+	// Processes bounds those of the agent's user, threads counted, in the whole
+	// bottle; 0 means that something else does.
+	Processes uint64
 }
 
 // Terminal is the terminal that a command gets.
@@ -38,6 +42,9 @@ func Command(binary string, o Options, argv []string) []string {
 	}
 	if o.Bare {
 		line = append(line, "--bare")
+	}
+	if o.Processes > 0 {
+		line = append(line, "--processes", strconv.FormatUint(o.Processes, 10))
 	}
 	if o.Terminal != nil {
 		line = append(line, "--terminal", o.Terminal.String())

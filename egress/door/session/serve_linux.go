@@ -67,6 +67,9 @@ func Serve(o Options, argv []string) (int, error) {
 		return codeCannotRun, err
 	}
 	if err == nil {
+		err = bound(o.Processes)
+	}
+	if err == nil {
 		err = s.start(o, argv)
 	}
 	if err != nil {
@@ -121,6 +124,19 @@ func isolate() error {
 	runtime.LockOSThread()  // this goroutine starts the command, which inherits from the thread
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
+	}
+	return nil
+}
+
+// bound limits how many processes the agent's user has. This process has all its
+// threads; what it starts inherits the limit, and only root could raise it, which
+// nothing below here ever is.
+func bound(processes uint64) error {
+	if processes == 0 {
+		return nil
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: processes, Max: processes}); err != nil {
+		return fmt.Errorf("limit of processes: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bb/backends"
@@ -79,13 +80,15 @@ func (p *planning) specOf(agent string) (*spec.Spec, error) {
 
 // up finds the running instance of that name and of the spec's scope.
 func (p *planning) up(ctx context.Context, name string, s *spec.Spec) (*plan.Instance, error) {
-	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
-	if err != nil {
+	if !slices.Contains(p.specs, s) {
+		p.specs = append(p.specs, s)
+	}
+	if err := p.observe(ctx); err != nil {
 		return nil, err
 	}
 	name = strings.TrimPrefix(name, "home/")
 	off := diag.Errorf("%s does not run", name)
-	for _, w := range worlds {
+	for _, w := range p.seen {
 		for i, o := range w.Instances {
 			if o.ID.String() != name || o.ID.Scope != s.ID.Scope || o.Agent == nil {
 				continue

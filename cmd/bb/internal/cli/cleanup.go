@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/engine/plan"
+	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
 
@@ -41,11 +42,13 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.warn(p.ignorance())
 	p.planOrphans()
 	if err := p.ends(ctx); err != nil {
 		return err
 	}
-	shared, err := p.drivers.orphans(ctx)
+	p.tellDesire()
+	shared, err := p.orphans(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func (c *cleanupCmd) Run(ctx context.Context, a *app) error {
 		if err := p.execute(ctx, executeOptions{
 			operation: "cleanup", wait: c.LockTimeout, agreed: p.plan.Fingerprint(), scopes: p.scopesOf(),
 			replan: func(ctx context.Context) error {
-				err := p.see(ctx)
+				err := p.observe(ctx)
 				p.planOrphans()
 				return err
 			},
@@ -149,7 +152,7 @@ func (p *planning) planOrphans() {
 		switch {
 		case p.state.ScopeGone(o.ID.Scope) != "":
 			return plan.ScopeGone
-		case o.Agent == nil:
+		case o.Agent == nil, o.Agent.Unused:
 			return plan.HalfMade
 		}
 		return ""
@@ -171,10 +174,28 @@ type owned struct {
 	backends.Orphan
 }
 
-func (ds drivers) orphans(ctx context.Context) ([]owned, error) {
+// tellDesire tells drivers what the manifests in view desire. Where those do not
+// compile, only what is made anew at the next apply can be lost.
+func (p *planning) tellDesire() {
+	c, err := p.app.compile(nil, state.Read)
+	if err != nil {
+		return
+	}
+	for name, d := range p.drivers {
+		if w, ok := d.(backends.Wanter); ok {
+			w.Want(slices.DeleteFunc(slices.Clone(c.specs), func(s *spec.Spec) bool { return s.Backend != name }))
+		}
+	}
+}
+
+// orphans are those of the backends that could be asked.
+func (p *planning) orphans(ctx context.Context) ([]owned, error) {
 	var out []owned
-	for _, name := range slices.Sorted(maps.Keys(ds)) {
-		list, err := ds[name].Orphans(ctx)
+	for _, name := range slices.Sorted(maps.Keys(p.drivers)) {
+		if p.unknown[name] != nil {
+			continue
+		}
+		list, err := p.drivers[name].Orphans(ctx)
 		if err != nil {
 			return nil, err
 		}

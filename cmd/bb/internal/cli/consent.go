@@ -125,7 +125,7 @@ func (p *planning) sessionsOf(ctx context.Context, c *plan.Change) (int, error) 
 	total := 0
 	for name, d := range p.drivers {
 		moves := c.Action == plan.Replace && slices.Contains(c.Reasons, plan.BackendChanged)
-		if name != c.Backend && !moves {
+		if name != c.Backend && !moves || p.unknown[name] != nil {
 			continue
 		}
 		n, err := d.Sessions(ctx, c.ID)

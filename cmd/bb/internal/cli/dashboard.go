@@ -105,6 +105,9 @@ func (d *dashSource) Look(ctx context.Context) (dash.Snapshot, error) {
 		}
 		snap.Plan, snap.Changes = text.String(), len(p.plan.Changes)-p.plan.Summary().Kept
 	}
+	if list := p.ignorance(); len(list) > 0 && snap.Mistake == "" {
+		snap.Mistake = d.firstOf(list)
+	}
 	d.bottles(ctx, p, &snap)
 	all, err := d.asked.list(p)
 	if err != nil && snap.Mistake == "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
+	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/manifest"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
@@ -37,12 +38,15 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	known := names(p.plan)
 	p.planRemoval(c.Agents)
 	if p.plan.Empty() && len(c.Agents) > 0 {
-		return unknownBottle(strings.Join(c.Agents, " "), known)
+		return p.noBottle(strings.Join(c.Agents, " "), known)
 	}
+	a.warn(p.ignorance())
 	if p.plan.Empty() {
 		p.tellElsewhere()
-		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
-		return err
+		if _, err := fmt.Fprintln(a.stdout, "Nothing to destroy."); err != nil {
+			return err
+		}
+		return c.incomplete(p)
 	}
 	if err := p.ends(ctx); err != nil {
 		return err
@@ -62,7 +66,7 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	o := executeOptions{
 		operation: "destroy", wait: c.LockTimeout,
 		replan: func(ctx context.Context) error {
-			err := p.see(ctx)
+			err := p.observe(ctx)
 			p.planRemoval(c.Agents)
 			return err
 		},
@@ -70,12 +74,42 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 	if !c.Yes {
 		o.agreed = p.plan.Fingerprint()
 	}
-	return p.execute(ctx, o)
+	if err := p.execute(ctx, o); err != nil {
+		return err
+	}
+	return c.incomplete(p)
+}
+
+// incomplete fails a destroy of everything that could not ask for all there is.
+func (c *destroyCmd) incomplete(p *planning) error {
+	if len(c.Agents) > 0 || len(p.unknown) == 0 {
+		return nil
+	}
+	return diag.Errorf("not everything is destroyed: what %s has is not known", strings.Join(slices.Sorted(maps.Keys(p.unknown)), " and ")).
+		WithHint("the warning above says why; run bb destroy again when that is mended")
 }
 
 // withoutManifests is a planning of what runs: the scopes, what the drivers see,
 // and as its plan the removal of all of it.
 func (a *app) withoutManifests(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
+	p, err := a.inView(open)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.seeAll(ctx)
+}
+
+// seeAll observes, and plans the removal of all that is seen.
+func (p *planning) seeAll(ctx context.Context) error {
+	if err := p.observe(ctx); err != nil {
+		return err
+	}
+	p.planRemoval(nil)
+	return nil
+}
+
+// inView is a planning without manifests, before anything is looked at.
+func (a *app) inView(open func(string) (*state.State, error)) (*planning, error) {
 	if err := a.homeExists(); err != nil {
 		return nil, err
 	}
@@ -87,25 +121,10 @@ func (a *app) withoutManifests(ctx context.Context, open func(string) (*state.St
 	if err != nil {
 		return nil, err
 	}
-	ds, err := a.drivers(st, nil)
-	if err != nil {
-		return nil, err
-	}
-	p := &planning{
+	return &planning{
 		compiled: &compiled{fleet: &manifest.Fleet{}, state: st, scopes: sc},
-		app:      a, drivers: ds,
-	}
-	if err := p.see(ctx); err != nil {
-		return nil, err
-	}
-	p.planRemoval(nil)
-	return p, nil
-}
-
-// see observes, without a desire.
-func (p *planning) see(ctx context.Context) (err error) {
-	p.seen, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil)
-	return err
+		app:      a, drivers: a.drivers(st, a.backendNames(st, nil)),
+	}, nil
 }
 
 // planRemoval plans the removal of what agents name (none: of everything in
@@ -157,10 +176,31 @@ func (p *planning) tellElsewhere() {
 
 // instance finds one running or stopped instance by the name that lists show.
 func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Change, error) {
-	p, err := a.withoutManifests(ctx, state.Open)
+	p, err := a.inView(state.Open)
 	if err != nil {
 		return nil, nil, err
 	}
+	all := p.drivers
+	if backend := a.backendOf(ctx, p.state, p.scopes, name); backend != "" {
+		p.drivers = drivers{backend: all[backend]}
+		if err := p.seeAll(ctx); err == nil {
+			if c := p.named(name); c != nil {
+				return p, c, nil
+			}
+		}
+		p.drivers = all
+	}
+	if err := p.seeAll(ctx); err != nil {
+		return nil, nil, err
+	}
+	if c := p.named(name); c != nil {
+		return p, c, nil
+	}
+	return nil, nil, p.noBottle(name, names(p.plan))
+}
+
+// named is the instance of exactly that name, of those that are seen.
+func (p *planning) named(name string) *plan.Change {
 	var exist []spec.ID
 	for _, c := range p.plan.Changes {
 		exist = append(exist, c.ID)
@@ -168,10 +208,10 @@ func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Chang
 	id, ok := p.scopes.one(name, exist)
 	for i, c := range p.plan.Changes {
 		if ok && c.ID == id {
-			return p, &p.plan.Changes[i], nil
+			return &p.plan.Changes[i]
 		}
 	}
-	return nil, nil, unknownBottle(name, names(p.plan))
+	return nil
 }
 
 // names lists the instances of a plan, as bb ps names them.

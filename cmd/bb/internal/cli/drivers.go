@@ -2,9 +2,7 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"debug/elf"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,42 +15,8 @@ import (
 	"github.com/bot-bottle/bb/backends/smolvm/hostside"
 	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/host"
-	"github.com/bot-bottle/bb/engine/plan"
-	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/engine/state"
 )
-
-const defaultBackend = "docker"
-
-// drivers are the backends in use, by name.
-type drivers map[string]backends.Driver
-
-// backendNames lists the backends that the specs need, the one that is used
-// where nothing says otherwise, and smolvm if it was ever used: bottles without
-// a manifest may run there.
-func (a *app) backendNames(st *state.State, specs []*spec.Spec) []string {
-	names := []string{cmp.Or(a.g.Backend, defaultBackend)}
-	if hostside.Used(sidecarsDir(st)) {
-		names = append(names, "smolvm")
-	}
-	for _, s := range specs {
-		names = append(names, s.Backend)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func (a *app) drivers(st *state.State, specs []*spec.Spec) (drivers, error) {
-	out := drivers{}
-	for _, name := range a.backendNames(st, specs) {
-		d, err := a.driver(name, st)
-		if err != nil {
-			return nil, err
-		}
-		out[name] = d
-	}
-	return out, nil
-}
 
 func (a *app) driver(name string, st *state.State) (backends.Driver, error) {
 	switch name {
@@ -114,7 +78,7 @@ func (a *app) smolvm(st *state.State) (backends.Driver, error) {
 	}
 	o := smolvm.Options{
 		Dir: smolvmDir(st), Owner: st.Owner, Key: st.Key, Version: Version, Binary: a.sidecarBinary(),
-		Sidecars: sidecars, Log: a.screen,
+		Sidecars: sidecars, Programs: sidecarsDir(st), Log: a.screen,
 	}
 	if engine, err := a.docker(st); err == nil {
 		o.Images = engine
@@ -178,29 +142,4 @@ func static(path string) bool {
 	}
 	defer f.Close()
 	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
-}
-
-// observe asks all drivers at once. The worlds are ordered by backend.
-func (ds drivers) observe(ctx context.Context, owner string, in scopes, specs []*spec.Spec) ([]plan.World, error) {
-	names := slices.Sorted(maps.Keys(ds))
-	worlds := make([]plan.World, len(names))
-	var work []func() error
-	for i, name := range names {
-		q := plan.Query{Owner: owner, Scopes: in.all()}
-		for _, s := range specs {
-			if s.Backend == name {
-				q.Specs = append(q.Specs, s)
-			}
-		}
-		work = append(work, func() (err error) {
-			if err = ds[name].Check(ctx); err == nil {
-				worlds[i], err = ds[name].Observe(ctx, q)
-			}
-			return err
-		})
-	}
-	if err := atOnce(work); err != nil {
-		return nil, contextErr(ctx, err)
-	}
-	return worlds, nil
 }

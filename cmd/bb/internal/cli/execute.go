@@ -49,6 +49,11 @@ func (p *planning) execute(ctx context.Context, o executeOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, held.Release()) }()
 	}
+	// Which backends, before where: who finds the second without the first takes
+	// it for an older bb's.
+	if err := p.mark(); err != nil {
+		return err
+	}
 	if err := p.scopes.remember(p.state, p.app.g.Home); err != nil {
 		return err
 	}

@@ -28,10 +28,12 @@ type doorCmd struct {
 		HostPort int `help:"A port that the host listens on, at its loopback." placeholder:"PORT"`
 	} `cmd:"" help:"Check that nothing but the door leads out."`
 	Session struct {
-		Name     string   `help:"Refuse to run beside another session of this name." placeholder:"NAME"`
-		Terminal string   `help:"Give the command a terminal." placeholder:"TYPE:ROWSxCOLS"`
-		Bare     bool     `help:"Leave the stored environment out."`
-		Argv     []string `arg:"" passthrough:"" help:"Command to run."`
+		Name     string `help:"Refuse to run beside another session of this name." placeholder:"NAME"`
+		Terminal string `help:"Give the command a terminal." placeholder:"TYPE:ROWSxCOLS"`
+		Bare     bool   `help:"Leave the stored environment out."`
+		// Processes is the limit of a machine, which no engine enforces.
+		Processes uint64   `help:"Let the user have so many processes." placeholder:"N"`
+		Argv      []string `arg:"" passthrough:"" help:"Command to run."`
 	} `cmd:"" help:"Run a command for a client that speaks frames on standard input and error."`
 	Pack struct {
 		Skip     bool   `help:"Leave out what is refused."`
@@ -154,7 +156,7 @@ func (a *app) session() error {
 	if err != nil {
 		return err
 	}
-	code, err := session.Serve(session.Options{Name: o.Name, Terminal: terminal, Bare: o.Bare}, behindDashes(o.Argv))
+	code, err := session.Serve(session.Options{Name: o.Name, Terminal: terminal, Bare: o.Bare, Processes: o.Processes}, behindDashes(o.Argv))
 	if err != nil {
 		return err
 	}

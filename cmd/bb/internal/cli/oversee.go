@@ -37,13 +37,12 @@ func (a *app) overseeing(ctx context.Context, open func(string) (*state.State, e
 		mistakes[i].Severity = diag.Warning
 	}
 	c.warnings = mistakes
-	p := &planning{compiled: c, app: a}
-	if p.drivers, err = a.drivers(c.state, c.specs); err != nil {
+	p := &planning{compiled: c, app: a, drivers: a.drivers(c.state, a.backendNames(c.state, c.specs))}
+	// Without specs: a backend that cannot be asked is told of, and stops nothing.
+	if p.seen, p.unknown, err = p.drivers.observe(ctx, c.state.Owner, c.scopes, nil); err != nil {
 		return nil, err
 	}
-	if p.seen, err = p.drivers.observe(ctx, c.state.Owner, c.scopes, c.specs); err != nil {
-		return nil, err
-	}
+	c.warnings = append(c.warnings, p.ignorance()...)
 	p.plan = plan.Diff(p.desired(), p.seen)
 	return p, nil
 }

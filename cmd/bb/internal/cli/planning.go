@@ -36,8 +36,9 @@ type planning struct {
 	endAll bool
 	// operation is the command that executes.
 	operation string
-	// seen is what running observed.
-	seen []plan.World
+	// seen is what running observed, and unknown why it could not ask a backend.
+	seen    []plan.World
+	unknown map[string]error
 	// asked are values that a person gave, kept for this command only.
 	asked map[string]string
 	// values are those that the host has.
@@ -71,11 +72,9 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	if err != nil {
 		return nil, err
 	}
-	ds, err := a.drivers(c.state, c.specs)
-	if err != nil {
-		return nil, err
-	}
-	if lacks := hostside.Unconfined(); lacks != "" && ds["smolvm"] != nil {
+	ds := a.drivers(c.state, a.backendNames(c.state, c.specs))
+	machines := hostside.Used(sidecarsDir(c.state)) || slices.ContainsFunc(c.specs, func(s *spec.Spec) bool { return s.Backend == machineBackend })
+	if lacks := hostside.Unconfined(); lacks != "" && machines {
 		c.warnings = append(c.warnings, diag.Errorf("%s", lacks).WithHint("docs/security.md says what that means"))
 	}
 	return &planning{compiled: c, app: a, drivers: ds, want: want}, nil
@@ -96,16 +95,14 @@ func (p *planning) decide(ctx context.Context, read bool) error {
 	if err := p.approved(); err != nil {
 		return err
 	}
-	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
-	if err != nil {
+	if err := p.observe(ctx); err != nil {
 		return err
 	}
-	p.seen = worlds
 	p.preflight(ctx)
 	desired := p.desired()
-	p.plan = plan.Diff(desired, worlds)
-	if read && p.documents(ctx, worlds) {
-		p.plan = plan.Diff(desired, worlds)
+	p.diff(desired)
+	if read && p.documents(ctx, p.seen) {
+		p.diff(desired)
 	}
 	return p.nameOthers(p.workspaces())
 }

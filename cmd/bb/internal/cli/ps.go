@@ -42,6 +42,7 @@ func (c *psCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.warn(p.ignorance())
 	list := []bottle{}
 	for _, w := range p.seen {
 		for _, o := range w.Instances {

@@ -123,13 +123,12 @@ func (p *planning) alone(ctx context.Context, s *spec.Spec) error {
 	if err := p.approved(); err != nil {
 		return err
 	}
-	worlds, err := p.drivers.observe(ctx, p.state.Owner, p.scopes, p.specs)
-	if err != nil {
+	if err := p.observe(ctx); err != nil {
 		return err
 	}
 	desired := p.desired()
 	desired.Scopes, desired.Want = nil, nil // what else there is, is not looked at
-	p.plan = plan.Diff(desired, worlds)
+	p.diff(desired)
 	for _, c := range p.plan.Changes {
 		*s = *c.Spec // with the directory that it works on
 	}
@@ -151,7 +150,7 @@ func (a *app) reportRisky(s *spec.Spec, began time.Time) {
 // teardown removes one instance.
 func (p *planning) teardown(ctx context.Context, id spec.ID) error {
 	only := func(ctx context.Context) error {
-		if err := p.see(ctx); err != nil {
+		if err := p.observe(ctx); err != nil {
 			return err
 		}
 		p.plan = plan.Removal(p.seen, func(o plan.Instance) plan.Reason {

@@ -36,8 +36,9 @@ func (c *stopCmd) Run(ctx context.Context, a *app) error {
 	halt := func() { p.plan = plan.Halt(p.seen, p.meant(c.Agents)) }
 	halt()
 	if p.plan.Empty() && p.plan.Unchanged == 0 {
-		return unknownBottle(strings.Join(c.Agents, " "), known)
+		return p.noBottle(strings.Join(c.Agents, " "), known)
 	}
+	a.warn(p.ignorance())
 	if p.plan.Empty() {
 		_, err := fmt.Fprintln(a.stdout, "Nothing to stop.")
 		return err
@@ -54,7 +55,7 @@ func (c *stopCmd) Run(ctx context.Context, a *app) error {
 	return p.execute(ctx, executeOptions{
 		operation: "stop", wait: c.LockTimeout, scopes: p.scopesOf(),
 		replan: func(ctx context.Context) error {
-			err := p.see(ctx)
+			err := p.observe(ctx)
 			halt()
 			return err
 		},

@@ -31,7 +31,7 @@ func (c *superviseRevokeCmd) Run(ctx context.Context, a *app) error {
 }
 
 func (c *superviseRevokeCmd) revoke(ctx context.Context, p *planning, id spec.ID) error {
-	if err := p.see(ctx); err != nil {
+	if err := p.observe(ctx); err != nil {
 		return err
 	}
 	store := approvals(p.state)
