@@ -86,9 +86,9 @@ func (h *Held) Create(ctx context.Context, s Spec) error {
 // first says that it never ran: then its image may have to be unpacked. After a
 // Timeout the machine may still come up: Stop it.
 func (h *Held) Start(ctx context.Context, first bool) error {
-	limit := startLimit
+	limit := h.c.StartLimits.Later
 	if first {
-		limit = firstStartLimit
+		limit = h.c.StartLimits.First
 	}
 	_, err := h.change(ctx, "start", limit)
 	return err
