@@ -49,7 +49,7 @@ func (h *home) onTerminal(args ...string) *screen {
 	s.cmd.Env = append(s.cmd.Env, "TERM=vt100")
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = line, line, line
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := s.cmd.Start(); err != nil {
+	if err := h.start(s.cmd); err != nil {
 		h.t.Fatal(err)
 	}
 	go func() {
