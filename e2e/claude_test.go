@@ -69,6 +69,12 @@ func TestClaudeAnswersWithAnInjectedCredential(t *testing.T) {
 func holdsOnly(t *testing.T, bottle, value, literal string) {
 	t.Helper()
 	found, processes := search(t, bottle, value, literal)
+	foundOnly(t, found, processes)
+}
+
+// foundOnly judges a search for a value and a literal.
+func foundOnly(t *testing.T, found [][]string, processes int) {
+	t.Helper()
 	if len(found[0]) > 0 {
 		t.Errorf("the bottle holds the value: %v", found[0])
 	}

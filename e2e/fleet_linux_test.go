@@ -240,12 +240,8 @@ func nothingLeft(t *testing.T, h *home, fake *fakesmol.Fake) {
 	if left := sidecarsOf(t, h); len(left) > 0 {
 		t.Errorf("sidecars: %v", left)
 	}
-	all, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
-	for _, dir := range all {
-		args, _ := os.ReadFile(dir + "/cmdline")
-		if strings.Contains(string(args), fake.DataDir) {
-			t.Errorf("process %s: %q", filepath.Base(dir), args)
-		}
+	if left := commandsWith(fake.DataDir); len(left) > 0 {
+		t.Errorf("processes: %q", left)
 	}
 	for _, root := range []string{h.dir, fake.DataDir} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -4,8 +4,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // parentProxy is a proxy of this machine that leads to one place by any name:
@@ -46,10 +50,10 @@ func parentProxy(t *testing.T, listen, to string) string {
 // against a fake of its API: the credential reaches the API and is nowhere else.
 func TestClaudeInAMachine(t *testing.T) {
 	u := newUpstream(t, "api.anthropic.com")
-	h, _ := machineHome(t, nil)
-	value, word := "oauth-"+random(20), "ping-"+random(8)
+	h, fake := machineHome(t, nil)
+	value, word, literal := "oauth-"+random(20), "ping-"+random(8), "literal-"+random(12)
 	h.env = append(h.env, "E2E_CLAUDE_TOKEN="+value)
-	h.bottle("claude", "backend: smolvm\nagent_provider: {template: claude, auth_token: E2E_CLAUDE_TOKEN}\negress:\n"+
+	h.bottle("claude", "backend: smolvm\nagent_provider: {template: claude, auth_token: E2E_CLAUDE_TOKEN}\nenv: {E2E_LITERAL: "+literal+"}\negress:\n"+
 		"  upstream_ca: "+u.ca+"\n  parent: {url: "+parentProxy(t, u.gateway, address(t, u.name))+"}\n  routes:\n    - host: api.anthropic.com\n")
 	agent := h.agent("claude", "claude", "Answer in one word.")
 	r := h.must("run", agent, "-p", word)
@@ -68,6 +72,9 @@ func TestClaudeInAMachine(t *testing.T) {
 	turn, before := make(chan result), u.turns()
 	go func() { turn <- h.run("run", agent, "-p", "think-10s") }()
 	eventually(t, "the API thinks", func() bool { return u.turns() > before })
+	m := &machines{t: t, h: h, fake: fake}
+	found, processes := m.search(agent, value, literal)
+	foundOnly(t, found, processes)
 	nowhere(t, h, value)
 	if r := <-turn; r.code != 0 {
 		t.Errorf("the slow turn: %s", r)
@@ -75,6 +82,74 @@ func TestClaudeInAMachine(t *testing.T) {
 	for _, args := range [][]string{{"plan", "--json"}, {"ps", "--json"}, {"logs", agent}, {"logs", "--sidecar", agent}} {
 		absent(t, "bb "+args[0], strings.NewReader(h.must(args...).all()), value)
 	}
+}
+
+// TestCodexInAMachine runs the real Codex in a machine, with the login of this
+// machine lent to it: the token reaches the backend and is nowhere else.
+func TestCodexInAMachine(t *testing.T) {
+	u := newUpstream(t, codexHosts...)
+	u.machines = true
+	p := newPlace(t, u.network)
+	h, fake := machineHome(t, p)
+	h.env = append(h.env, "BB_BACKEND=smolvm")
+	literal := "literal-" + random(12)
+	agent, token := lendsTheLogin(t, h, u, newHostLogin(t, h), literal)
+	value, now := token[len(token)-40:], u.since()
+	turn := make(chan result)
+	go func() { turn <- h.run("run", agent, "-p", "think-10s mark-slow") }()
+	eventually(t, "the backend thinks", func() bool {
+		return slices.ContainsFunc(now(), func(s seen) bool { return slices.Contains(s.Marks, "mark-slow") })
+	})
+	m := &machines{t: t, h: h, p: p, fake: fake}
+	found, processes := m.search(agent, value, literal)
+	foundOnly(t, found, processes)
+	nowhere(t, h, value)
+	if r := <-turn; r.code != 0 {
+		t.Errorf("the slow turn: %s", r)
+	}
+	if holds(m.records(agent), value) {
+		t.Error("what is kept and shown of the machine holds the value")
+	}
+	resumes(t, h, u, agent)
+}
+
+// TestAttachInAMachine: smolvm's own terminal follows no change of its size, and
+// dies with nobody: what comes by bb's own way does both.
+func TestAttachInAMachine(t *testing.T) {
+	h, fake := machineHome(t, nil)
+	h.bottle("closed", "agent_provider: {template: shell}\nbackend: smolvm")
+	one := h.agent("one", "closed", "")
+	h.must("apply", "-y")
+	name := containerName(t, h, one)
+	machine := fake.Process(name)
+	attaches(t, h, one, inside{
+		runs: func(text string) bool {
+			return slices.ContainsFunc(processesOf(t, machine), func(line string) bool { return strings.Contains(line, text) })
+		},
+		idle: func() {
+			var left []string
+			for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				if left = append(processesOf(t, machine), commandsWith("exec\x00--name="+name+"\x00")...); len(left) == 0 {
+					return
+				}
+			}
+			t.Errorf("goes on: %q", left)
+		},
+	})
+	if now := fake.Process(name); now != machine {
+		t.Errorf("the machine is another: process %d, then %d", machine, now)
+	}
+}
+
+// commandsWith lists the processes of this machine with text in their arguments.
+func commandsWith(text string) (lines []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, file := range all {
+		if args, _ := os.ReadFile(file); strings.Contains(string(args), text) {
+			lines = append(lines, string(args))
+		}
+	}
+	return lines
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
