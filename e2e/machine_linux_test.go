@@ -151,5 +151,3 @@ func commandsWith(text string) (lines []string) {
 	}
 	return lines
 }
-
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

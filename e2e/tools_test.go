@@ -176,3 +176,5 @@ func baseImage() string {
 	}
 	return "debian:bookworm-slim"
 }
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
