@@ -28,9 +28,10 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/without-race $(TESTFLAGS)
 	hack/with-build-ca go test -race $(TESTFLAGS) ./...
 
-contract: ## the client of smolvm against the real smolvm, where one can be had
+contract: ## client and driver of smolvm against the real smolvm, where one can be had, and in a real VM, where one boots
 	@hack/toolchain
-	BB_SMOLVM=$$(hack/smolvm) go test -v -count=1 ./backends/smolvm/cli -run '^TestContract$$'
+	@hack/engine
+	BB_SMOLVM=$$(hack/smolvm) hack/with-build-ca go test -v -count=1 -p 1 ./backends/smolvm/cli ./backends/smolvm -run '^(TestContract|TestRealSmolvm|TestBoots)$$'
 
 attack: ## the attack list from inside a real bottle, as a table
 	@hack/toolchain

@@ -49,7 +49,7 @@ func (h *home) onTerminal(args ...string) *screen {
 	s.cmd.Env = append(s.cmd.Env, "TERM=vt100")
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = line, line, line
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := s.cmd.Start(); err != nil {
+	if err := h.start(s.cmd); err != nil {
 		h.t.Fatal(err)
 	}
 	go func() {
@@ -163,7 +163,23 @@ func TestAttach(t *testing.T) {
 	before.says("does not run (bb apply " + one + " brings it up")
 	h.must("apply", "-y")
 	bottle := containerOf(t, one, false)
+	attaches(t, h, one, inside{
+		func(text string) bool { return runsIn(t, bottle, text) },
+		func() { idle(t, bottle) },
+	})
+}
 
+// inside is what an engine, or this machine, sees of the processes in a bottle.
+type inside struct {
+	runs func(text string) bool
+	idle func() // fails unless it comes to rest
+}
+
+// attaches works in a bottle in the foreground: its terminal has the size that
+// this one has, now and later, Ctrl-C reaches the program, codes come back, and
+// nothing goes on when it is left.
+func attaches(t *testing.T, h *home, one string, in inside) {
+	t.Helper()
 	s := h.onTerminal("attach", one)
 	s.types("echo T=$TERM S=$(stty size) $(tty)\r", "T=vt100 S=40 100 /dev/pts/0\r\n")
 	if raw, err := term.GetState(int(s.line.Fd())); err != nil || cmp.Equal(s.before, raw, everything) {
@@ -175,10 +191,10 @@ func TestAttach(t *testing.T) {
 		return strings.Contains(s.text(), "50 120\r\n")
 	})
 	s.types("sleep 4711\r", "sleep 4711")
-	eventually(t, "the program runs", func() bool { return runsIn(t, bottle, "sleep 4711") })
+	eventually(t, "the program runs", func() bool { return in.runs("sleep 4711") })
 	s.types("\x03", "^C")
 	s.types("echo code=$? still=$((40+2))\r", "code=130 still=42\r\n")
-	if runsIn(t, bottle, "sleep 4711") {
+	if in.runs("sleep 4711") {
 		t.Error("Ctrl-C did not reach the program")
 	}
 
@@ -188,17 +204,34 @@ func TestAttach(t *testing.T) {
 	beside := h.onTerminal("attach", "--new", "--resume", one)
 	beside.types("echo $((6*7)) $(tty); exit 3\r", "42 /dev/pts/1\r\n")
 	beside.ends(3)
-	other := h.onTerminal("exec", "-t", one, "--", "sh", "-c", "tty; exit 4")
+	other := h.onTerminal("exec", "-t", one, "--", "sh", "-c", "tty; stty size; read x; stty size; exit 4")
+	other.says("/dev/pts/1\r\n40 100\r\n")
+	other.resize(30, 90)
+	time.Sleep(300 * time.Millisecond) // the size goes another way than keys
+	other.types("\r", "30 90\r\n")
 	other.ends(4)
-	other.says("/dev/pts/1\r\n")
 
 	s.types("seq 30000; exit 7\r", "30000\r\n")
 	s.ends(7)
-	idle(t, bottle)
+	in.idle()
 	again := h.onTerminal("attach", one)
 	again.types("echo $((7*6))\r", "42\r\n")
 	again.types("\x04", "logout")
 	again.ends(0)
+
+	// Terminated, it gives the terminal back; killed, nothing goes on either.
+	ended := h.onTerminal("attach", one)
+	ended.types("sleep 4711\r", "sleep 4711")
+	eventually(t, "the program runs", func() bool { return in.runs("sleep 4711") })
+	ended.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // asserted below
+	ended.ends(130)
+	in.idle()
+	killed := h.onTerminal("attach", one)
+	killed.types("sleep 4711\r", "sleep 4711")
+	eventually(t, "the program runs", func() bool { return in.runs("sleep 4711") })
+	killed.cmd.Process.Kill() //nolint:errcheck // asserted below
+	<-killed.done
+	in.idle()
 }
 
 // TestStart: a bottle of its own beside the declared one, gone when its program

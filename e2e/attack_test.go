@@ -39,7 +39,13 @@ var attackRows = func() map[string]string {
 // bottle: hack/attack has the attacks. Here stand the outside, the host and the
 // watches that prove silence. `make attack` prints the table.
 func TestAttackList(t *testing.T) {
-	a := newAttacked(t)
+	u, id := outside(t)
+	h := newHome(t)
+	a := newAttacked(t, u, id, h, containers{t, h})
+	// The detectors answer few questions a minute: each bottle asks its share.
+	a.spender = "spender-" + h.id
+	h.write("agents/"+a.spender+".md", fmt.Sprintf("---\nbottle: open\nreplicas: %d\n---\nWork.\n", shares))
+	a.up()
 	a.watches()
 	together(func() { a.inside("rows") }, a.shell, a.probed, a.costly, a.emptyList, a.hosts)
 	together(a.listens, a.secrets, a.logged)
@@ -51,11 +57,63 @@ func TestAttackList(t *testing.T) {
 	a.table()
 }
 
+// backend is what of a bottle only its engine shows.
+type backend interface {
+	// push puts a program into a bottle and returns where.
+	push(agent, file string) string
+	// sidecar is the container whose network an agent's sidecar is in.
+	sidecar(agent string) string
+	// listens lists listeners of an agent's sidecar that others could reach.
+	listens(agent string) []string
+	// search looks for values in files and memory of a bottle.
+	search(agent string, values ...string) (found [][]string, processes int)
+	// life changes when an agent's sidecar is another process.
+	life(agent string) string
+	// records is all that is kept and shown of a bottle outside of it.
+	records(agent string) string
+}
+
+// containers are bottles on the engine.
+type containers struct {
+	t *testing.T
+	h *home
+}
+
+func (c containers) push(agent, file string) string {
+	return push(c.t, containerOf(c.t, agent, false), file)
+}
+func (c containers) sidecar(agent string) string { return containerOf(c.t, agent, true) }
+
+func (c containers) listens(agent string) []string { return listeners(c.t, c.sidecar(agent)) }
+
+func (c containers) search(agent string, values ...string) ([][]string, int) {
+	return search(c.t, containerOf(c.t, agent, false), values...)
+}
+
+func (c containers) life(agent string) string {
+	return docker(c.t, "inspect", "--format", "{{.State.Pid}} {{.RestartCount}} {{.State.OOMKilled}}", c.sidecar(agent))
+}
+
+func (c containers) records(agent string) string {
+	records := ""
+	for _, sidecar := range []bool{false, true} {
+		name := containerOf(c.t, agent, sidecar)
+		records += docker(c.t, "inspect", name) + docker(c.t, "logs", name) + docker(c.t, "top", name, "-eo", "pid,args")
+	}
+	name := containerOf(c.t, agent, false)
+	return records + docker(c.t, "volume", "inspect", name+"_door", name+"_ca")
+}
+
 // attacked is a bottle under attack, with all that is around it.
 type attacked struct {
-	t                       *testing.T
-	h                       *home
-	u                       *upstream
+	t  *testing.T
+	h  *home
+	u  *upstream
+	on backend
+	// rows are those that are run, with the reason of each that cannot be.
+	rows map[string]string
+	// meaningless are variants that say nothing where they are tried.
+	meaningless             []string
 	ear                     *ear
 	id                      string
 	agent, empty, neighbour string
@@ -75,36 +133,42 @@ func (a *attacked) judge(row, tried, want, happened string, pass bool) {
 	a.lines = append(a.lines, attackLine{row, tried, happened, want, pass})
 }
 
-// newAttacked applies three bottles: one that attacks, one with an empty list,
-// and a neighbour.
-func newAttacked(t *testing.T) *attacked {
-	a := &attacked{t: t, id: random(5), ear: listen(t)}
-	a.token, a.leak = "token-"+random(20), "leak+"+random(16)+"/x="
-	names := []string{"payload.wild-" + a.id + ".test"}
+// outside answers for all names of an attack: what is never asked for could be
+// found.
+func outside(t *testing.T) (u *upstream, id string) {
+	id = random(5)
+	names := []string{"payload.wild-" + id + ".test"}
 	for _, role := range []string{"loud", "auth", "basic", "paths", "socket", "gone", "private", "tunnel", "leak"} {
-		names = append(names, a.host(role))
+		names = append(names, role+"-"+id+".test")
 	}
-	for row := range attackRows { // what is never asked for could be found
-		names = append(names, strings.ToLower(row)+".mute-"+a.id+".example")
+	for row := range attackRows {
+		names = append(names, strings.ToLower(row)+".mute-"+id+".example")
 	}
-	a.u = newUpstream(t, names...)
-	a.h = newHome(t)
+	return newUpstream(t, names...), id
+}
+
+// newAttacked declares three bottles: one that attacks, one with an empty list,
+// and a neighbour.
+func newAttacked(t *testing.T, u *upstream, id string, h *home, on backend) *attacked {
+	a := &attacked{t: t, id: id, u: u, h: h, on: on, rows: attackRows, ear: listen(t)}
+	a.token, a.leak = "token-"+random(20), "leak+"+random(16)+"/x="
 	login := filepath.Join(t.TempDir(), "auth.json")
 	if err := os.WriteFile(login, []byte(`{"OPENAI_API_KEY":"host-only-`+a.id+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.h.env = []string{"E2E_TOKEN=" + a.token, "E2E_LEAK=" + a.leak, "CODEX_HOME=" + filepath.Dir(login), "E2E_HOST_ONLY=host-only-" + a.id}
+	a.h.env = append(a.h.env, "E2E_TOKEN="+a.token, "E2E_LEAK="+a.leak, "CODEX_HOME="+filepath.Dir(login), "E2E_HOST_ONLY=host-only-"+a.id)
 	a.bottle(true, false)
 	a.h.bottle("empty", "agent_provider: {template: shell}\negress:\n"+a.u.egress()+"  routes: []\n")
 	a.h.bottle("other", "agent_provider: {template: shell}\negress:\n"+a.u.egress()+"  routes:\n"+a.u.route(a.host("loud"), ""))
 	a.agent, a.empty, a.neighbour = a.h.agent("attacker", "open", ""), a.h.agent("closed", "empty", ""), a.h.agent("neighbour", "other", "")
-	// The detectors answer few questions a minute: each bottle asks its share.
-	a.spender = "spender-" + a.h.id
-	a.h.write("agents/"+a.spender+".md", fmt.Sprintf("---\nbottle: open\nreplicas: %d\n---\nWork.\n", shares))
-	a.h.must("apply", "-y")
-	a.program = push(t, containerOf(t, a.agent, false), attackBinary)
-	push(t, containerOf(t, a.empty, false), attackBinary)
 	return a
+}
+
+// up applies them.
+func (a *attacked) up() {
+	a.h.must("apply", "-y")
+	a.program = a.on.push(a.agent, attackBinary)
+	a.on.push(a.empty, attackBinary)
 }
 
 // bottle writes the attacker's policy: with the host that goes, or with a
@@ -137,7 +201,9 @@ func (a *attacked) bottle(gone, tunnel bool) {
 func (a *attacked) world() string {
 	hosts := hostAddresses(a.t)
 	for _, agent := range []string{a.agent, a.empty, a.neighbour} {
-		hosts = append(hosts, address(a.t, containerOf(a.t, agent, true)))
+		if ip := address(a.t, a.on.sidecar(agent)); !slices.Contains(hosts, ip) {
+			hosts = append(hosts, ip)
+		}
 	}
 	w := map[string]any{
 		"ID": a.id, "Upstream": address(a.t, a.u.name), "Gateway": a.u.gateway, "HostPort": a.ear.port, "Hosts": hosts, "Leak": a.leak, "CanaryName": canaryName,
@@ -167,8 +233,9 @@ func (a *attacked) take(r result) {
 	for line := range strings.Lines(r.stdout) {
 		var l attackLine
 		if json.Unmarshal([]byte(line), &l) == nil && l.Want != "" {
-			a.lines = append(a.lines, l)
-			n++
+			if n++; !slices.Contains(a.meaningless, l.Tried) {
+				a.lines = append(a.lines, l)
+			}
 		}
 	}
 	if r.code != 0 || n == 0 {
@@ -189,8 +256,13 @@ func (a *attacked) shell() {
 // probed runs the probe that the isolation tests use: every address in every
 // way that needs no privilege, and every door of the kernel.
 func (a *attacked) probed() {
-	path := push(a.t, containerOf(a.t, a.agent, false), probeBinary)
-	args := ways(a.t, a.ear.port, a.agent, a.empty, a.neighbour)
+	path := a.on.push(a.agent, probeBinary)
+	var sidecars []string
+	for _, agent := range []string{a.agent, a.empty, a.neighbour} {
+		sidecars = append(sidecars, address(a.t, a.on.sidecar(agent)))
+	}
+	slices.Sort(sidecars)
+	args := ways(a.t, a.ear.port, slices.Compact(sidecars)...)
 	for i, arg := range args { // the allowed name has an answer by design
 		if arg == "allowed.test" || arg == "unknown.example.com" {
 			args[i] = "a2.mute-" + a.id + ".example"
@@ -204,7 +276,7 @@ func (a *attacked) probed() {
 	count := map[string]int{}
 	for _, one := range parse(a.t, r.stdout) {
 		row := probeRow(one.Attempt)
-		if count[row]++; one.Out {
+		if count[row]++; one.Out && !slices.Contains(a.meaningless, strings.TrimSpace(one.Attempt+" "+one.Target)) {
 			failed[row] = append(failed[row], one.Attempt+" "+one.Target)
 		}
 	}
@@ -317,9 +389,9 @@ func (a *attacked) table() {
 	w := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "ROW\tTRIED\tHAPPENED\tEXPECTED\tVERDICT")
 	failed := 0
-	for _, row := range slices.SortedFunc(maps.Keys(attackRows), byNumber) {
+	for _, row := range slices.SortedFunc(maps.Keys(a.rows), byNumber) {
 		lines := slices.DeleteFunc(slices.Clone(a.lines), func(l attackLine) bool { return l.Row != row })
-		switch reason := attackRows[row]; {
+		switch reason := a.rows[row]; {
 		case len(lines) == 0 && reason != "":
 			fmt.Fprintf(w, "%s\t-\tdoes not apply\t%s\t-\n", row, reason)
 		case len(lines) == 0:

@@ -21,7 +21,7 @@ func (a *attacked) watchNames() (sidecar, host string) { return "watch-" + a.id,
 func (a *attacked) watches() {
 	sidecar, host := a.watchNames()
 	loud, mute := a.host("loud"), "mute-"+a.id
-	watch(a.t, sidecar, "container:"+containerOf(a.t, a.agent, true), "-flows", "-marker", loud, "-marker", mute)
+	watch(a.t, sidecar, "container:"+a.on.sidecar(a.agent), "-flows", "-marker", loud, "-marker", mute)
 	watch(a.t, host, "host", "-marker", loud, "-marker", mute)
 	plain := docker(a.t, "run", "--rm", "--network", a.u.network, probeImage,
 		"escape", "-tcp", net.JoinHostPort(a.u.gateway, a.ear.port), "-udp", net.JoinHostPort(a.u.gateway, a.ear.port))
@@ -33,7 +33,7 @@ func (a *attacked) watches() {
 // judgeWatches holds every packet of the sidecar against what was allowed.
 func (a *attacked) judgeWatches() {
 	watch, host := a.watchNames()
-	outside, own := address(a.t, a.u.name), address(a.t, containerOf(a.t, a.agent, true))
+	outside, own := address(a.t, a.u.name), address(a.t, a.on.sidecar(a.agent))
 	seen := parse(a.t, docker(a.t, "logs", watch))
 	allowed := map[string]bool{"payload.wild-" + a.id + ".test": false}
 	for _, role := range []string{"loud", "auth", "basic", "paths", "socket", "gone", "private", "tunnel", "leak"} {
@@ -82,7 +82,9 @@ func expectedFlow(flow, outside, own string) bool {
 	switch {
 	case kind == "tcp" && host == outside:
 		return port == "443" || port == "80"
-	case host == own, strings.HasPrefix(host, "127.0.0."):
+	case host == own, host == "127.0.0.1": // answers come back
+		return port == "client"
+	case host == "127.0.0.11":
 		return true
 	}
 	return kind == "ip6-58" && strings.HasPrefix(to, "ff02:") || kind == "ip6-0" && strings.HasPrefix(to, "ff02:") || kind == "ip-2"
@@ -121,6 +123,9 @@ func (a *attacked) judgeUpstream() {
 		}
 	}
 	for _, row := range []string{"A6", "B2", "B6", "B8", "C2", "C3", "C4", "C5", "C6", "C7", "D1", "D3", "D4", "D9", "E1", "E10"} {
+		if row == "D4" && a.spender == "" { // its control is among what costs
+			continue
+		}
 		a.judge(row, "the control: what may arrive of this row", "at least one request", fmt.Sprint(loud[row], " requests"), loud[row] > 0)
 	}
 }
@@ -155,22 +160,17 @@ func (a *attacked) listens() {
 	other := a.h.run("exec", a.neighbour, "--", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/"+port)
 	a.judge("E8", "the same port on a neighbour's loopback", "refused", lastLine(other.all()), other.code != 0)
 	for _, agent := range []string{a.agent, a.neighbour} {
-		ports := listeners(a.t, containerOf(a.t, agent, true))
+		ports := a.on.listens(agent)
 		a.judge("E4", "listeners of a sidecar that its network could reach", "none", fmt.Sprint(ports), len(ports) == 0)
 	}
 }
 
 // secrets looks for what must stay out of the bottle, and out of what it said.
 func (a *attacked) secrets() {
-	found, processes := search(a.t, containerOf(a.t, a.agent, false), a.token, "host-only-"+a.id)
+	found, processes := a.on.search(a.agent, a.token, "host-only-"+a.id)
 	a.judge("D7", fmt.Sprintf("the credential in files and memory of the bottle, %d processes", processes), "nowhere", fmt.Sprint(found[0]), len(found[0]) == 0 && processes > 0)
 	a.judge("D8", "the host's own login in files and memory of the bottle", "nowhere", fmt.Sprint(found[1]), len(found[1]) == 0)
-	records := ""
-	for _, sidecar := range []bool{false, true} {
-		name := containerOf(a.t, a.agent, sidecar)
-		records += docker(a.t, "inspect", name) + docker(a.t, "logs", name) + docker(a.t, "top", name, "-eo", "pid,args")
-	}
-	records += docker(a.t, "volume", "inspect", containerOf(a.t, a.agent, false)+"_door", containerOf(a.t, a.agent, false)+"_ca")
+	records := a.on.records(a.agent)
 	a.judge("D7", "the credential in the engine's records, logs and arguments", "nowhere", fmt.Sprint(len(records), " bytes read"), !holds(records, a.token) && records != "")
 	said := a.said.String()
 	a.judge("D3", "the credential in what attacks got to see", "nowhere", fmt.Sprint(len(said), " bytes read"), !holds(said, a.token) && strings.Contains(said, "[redacted]"))
@@ -231,14 +231,11 @@ func (a *attacked) logged() {
 	}
 }
 
-// floods takes all it can get, beside a neighbour that goes on working.
-func (a *attacked) floods() {
-	sidecar := containerOf(a.t, a.agent, true)
-	running := func() string {
-		return docker(a.t, "inspect", "--format", "{{.State.Pid}} {{.RestartCount}} {{.State.OOMKilled}}", sidecar)
-	}
+// floods takes all it can get, or all of some things, beside a neighbour that goes on working.
+func (a *attacked) floods(of ...string) {
+	running := func() string { return a.on.life(a.agent) }
 	before := running()
-	flood := start(a.t, a.h, a.agent, a.world(), a.program, "flood")
+	flood := start(a.t, a.h, a.agent, a.world(), append([]string{a.program, "flood"}, of...)...)
 	var slowest time.Duration
 	count, failed := 0, ""
 	for done := false; !done; {

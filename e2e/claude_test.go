@@ -69,6 +69,12 @@ func TestClaudeAnswersWithAnInjectedCredential(t *testing.T) {
 func holdsOnly(t *testing.T, bottle, value, literal string) {
 	t.Helper()
 	found, processes := search(t, bottle, value, literal)
+	foundOnly(t, found, processes)
+}
+
+// foundOnly judges a search for a value and a literal.
+func foundOnly(t *testing.T, found [][]string, processes int) {
+	t.Helper()
 	if len(found[0]) > 0 {
 		t.Errorf("the bottle holds the value: %v", found[0])
 	}
@@ -110,11 +116,15 @@ func absentFrom(t *testing.T, value string, args ...string) {
 	}
 }
 
-// absentBelow searches every file of a directory of this machine.
+// absentBelow searches every file of a directory of this machine, but what
+// images are: exported, and as a machine has them below what is written to it.
 func absentBelow(t *testing.T, dir, value string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if d != nil && d.IsDir() && (d.Name() == "images" || d.Name() == "rootfs") {
+			return fs.SkipDir
+		}
+		if err != nil || !d.Type().IsRegular() || d.Name() == "archive.tar" {
 			return err
 		}
 		f, err := os.Open(path)

@@ -18,48 +18,11 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 	u := newUpstream(t, codexHosts...)
 	h := newHome(t)
 	login := newHostLogin(t, h)
-	ends := time.Now().Add(240 * time.Hour).Truncate(time.Second)
-	token := login.write(ends, time.Now().Add(time.Hour))
 	literal := "literal-" + random(12)
-	h.bottle("codex", "agent_provider: {template: codex, forward_host_credentials: true}\nenv: {E2E_LITERAL: "+literal+"}\n"+
-		u.codexEgress())
-	skill := h.skill("mark-skill")
-	agent := h.agent("codex", "codex", "Never forget mark-prompt.")
-	h.write("agents/"+agent+".md", "---\nbottle: codex\nskills: ["+skill+"]\n---\nNever forget mark-prompt.\n")
-
-	h.must("plan").says(t, "of this machine, until "+ends.Local().Format("2006-01-02 15:04"), "auth Bearer $BOT_BOTTLE_CODEX_HOST_ACCESS_TOKEN")
-	r := h.must("run", agent, "-p", "ping mark-first")
-	if !strings.Contains(r.stdout, "pong: ping mark-first\n") {
-		t.Fatalf("want the fake's text on standard output: %s", r)
-	}
-	all := u.seen()
-	turn := codexTurn(t, all, "mark-first")
-	if !slices.Contains(turn.Marks, "mark-prompt") || !slices.Contains(turn.Marks, "mark-skill") {
-		t.Errorf("the model was not told of the prompt and the skill: %v", turn.Marks)
-	}
-	if got := turn.Header["Chatgpt-Account-Id"]; !slices.Equal(got, []string{"account-1"}) {
-		t.Errorf("account %q", got)
-	}
-	authorized(t, all, "chatgpt.com", "Bearer "+token)
-	if paths := issuerSaw(all); len(paths) > 0 {
-		t.Errorf("a turn asked the issuer for %v", paths)
-	}
-	h.must("exec", agent, "--", "codex", "login", "status").says(t, "Logged in using ChatGPT")
-	stoodIn(t, h, agent, ends)
-	h.must("info", agent).says(t, "until "+ends.Local().Format("2006-01-02 15:04"))
+	agent, token := lendsTheLogin(t, h, u, login, literal)
 
 	t.Run("never holds the token", func(t *testing.T) { neverHolds(t, h, u, agent, token[len(token)-40:], literal) })
-	t.Run("resumes", func(t *testing.T) {
-		now := u.since()
-		r := h.runWith("and mark-second", "exec", agent, "--", "codex", "exec", "--dangerously-bypass-approvals-and-sandbox",
-			"--skip-git-repo-check", "resume", "--last", "-")
-		if r.code != 0 {
-			t.Fatal(r)
-		}
-		if turn := codexTurn(t, now(), "mark-second"); !slices.Contains(turn.Marks, "mark-first") && !slices.Contains(turn.Marks, "mark-slow") {
-			t.Errorf("the earlier turn is forgotten: %v", turn.Marks)
-		}
-	})
+	t.Run("resumes", func(t *testing.T) { resumes(t, h, u, agent) })
 	t.Run("opens without a question", func(t *testing.T) {
 		const bypass = "codex --dangerously-bypass-approvals-and-sandbox "
 		for i, args := range []string{"'open mark-screen'", "resume --last 'go on mark-again'"} {
@@ -116,6 +79,55 @@ func TestCodexWithTheHostsLogin(t *testing.T) {
 			t.Errorf("a login that ended long ago is not refreshed: the check above proves nothing\n%s", brief(now()))
 		}
 	})
+}
+
+// lendsTheLogin brings a Codex up that has the login of this machine, and has
+// it answer.
+func lendsTheLogin(t *testing.T, h *home, u *upstream, login *hostLogin, literal string) (agent, token string) {
+	t.Helper()
+	ends := time.Now().Add(240 * time.Hour).Truncate(time.Second)
+	token = login.write(ends, time.Now().Add(time.Hour))
+	h.bottle("codex", "agent_provider: {template: codex, forward_host_credentials: true}\nenv: {E2E_LITERAL: "+literal+"}\n"+
+		u.codexEgress())
+	skill := h.skill("mark-skill")
+	agent = h.agent("codex", "codex", "Never forget mark-prompt.")
+	h.write("agents/"+agent+".md", "---\nbottle: codex\nskills: ["+skill+"]\n---\nNever forget mark-prompt.\n")
+
+	h.must("plan").says(t, "of this machine, until "+ends.Local().Format("2006-01-02 15:04"), "auth Bearer $BOT_BOTTLE_CODEX_HOST_ACCESS_TOKEN")
+	r := h.must("run", agent, "-p", "ping mark-first")
+	if !strings.Contains(r.stdout, "pong: ping mark-first\n") {
+		t.Fatalf("want the fake's text on standard output: %s", r)
+	}
+	all := u.seen()
+	turn := codexTurn(t, all, "mark-first")
+	if !slices.Contains(turn.Marks, "mark-prompt") || !slices.Contains(turn.Marks, "mark-skill") {
+		t.Errorf("the model was not told of the prompt and the skill: %v", turn.Marks)
+	}
+	if got := turn.Header["Chatgpt-Account-Id"]; !slices.Equal(got, []string{"account-1"}) {
+		t.Errorf("account %q", got)
+	}
+	authorized(t, all, "chatgpt.com", "Bearer "+token)
+	if paths := issuerSaw(all); len(paths) > 0 {
+		t.Errorf("a turn asked the issuer for %v", paths)
+	}
+	h.must("exec", agent, "--", "codex", "login", "status").says(t, "Logged in using ChatGPT")
+	stoodIn(t, h, agent, ends)
+	h.must("info", agent).says(t, "until "+ends.Local().Format("2006-01-02 15:04"))
+	return agent, token
+}
+
+// resumes goes on with the last conversation, which the backend is told again.
+func resumes(t *testing.T, h *home, u *upstream, agent string) {
+	t.Helper()
+	now := u.since()
+	r := h.runWith("and mark-second", "exec", agent, "--", "codex", "exec", "--dangerously-bypass-approvals-and-sandbox",
+		"--skip-git-repo-check", "resume", "--last", "-")
+	if r.code != 0 {
+		t.Fatal(r)
+	}
+	if turn := codexTurn(t, now(), "mark-second"); !slices.Contains(turn.Marks, "mark-first") && !slices.Contains(turn.Marks, "mark-slow") {
+		t.Errorf("the earlier turn is forgotten: %v", turn.Marks)
+	}
 }
 
 // stoodIn looks at the login that the agent got.

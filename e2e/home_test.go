@@ -24,6 +24,16 @@ type home struct {
 	env []string // added to the environment of bb
 	// ownEngine means that bb now talks to an engine that ends with the test.
 	ownEngine bool
+	// at is where bb runs; nil is where this test does.
+	at interface{ start(*exec.Cmd) error }
+}
+
+// start starts what command prepared.
+func (h *home) start(cmd *exec.Cmd) error {
+	if h.at != nil {
+		return h.at.start(cmd)
+	}
+	return cmd.Start()
 }
 
 func newHome(t testing.TB) *home {
@@ -131,7 +141,11 @@ func (h *home) runWith(stdin string, args ...string) result {
 	cmd := h.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	err := cmd.Run()
+	err := h.start(cmd)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	err = cmd.Wait()
 	r := result{args: args, code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
 	r.peak, r.cpu = peakOf(cmd.ProcessState.SysUsage()), cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {

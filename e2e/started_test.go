@@ -22,7 +22,7 @@ func start(t testing.TB, h *home, agent, stdin string, args ...string) *started 
 	s := &started{out: &buffer{}, stderr: &buffer{}, ended: make(chan struct{})}
 	cmd := h.command(ctx, append([]string{"exec", agent, "--"}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), s.out, s.stderr
-	if err := cmd.Start(); err != nil {
+	if err := h.start(cmd); err != nil {
 		cancel()
 		t.Fatal(err)
 	}

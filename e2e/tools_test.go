@@ -20,6 +20,9 @@ type upstream struct {
 	subnet  string
 	gateway string // the host's address on that network
 	ca      string // file of its authority
+	// machines says that a place on the network stands for the engine's own way
+	// to put a sidecar there.
+	machines bool
 }
 
 // seen is one request as it arrived there.
@@ -94,7 +97,11 @@ func (u *upstream) on(args ...string) []string {
 
 // egress is the part of a bottle's egress block that leads here.
 func (u *upstream) egress() string {
-	return "  network: " + u.network + "\n  upstream_ca: " + u.ca + "\n"
+	network := "  network: " + u.network + "\n"
+	if u.machines {
+		network = ""
+	}
+	return network + "  upstream_ca: " + u.ca + "\n"
 }
 
 // route is one entry of a bottle's routes, without the leading dash's list.
@@ -191,16 +198,22 @@ func search(t *testing.T, containerName string, values ...string) (found [][]str
 		"--cap-add", "SYS_PTRACE", "--cap-add", "DAC_READ_SEARCH",
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		probeImage, "grep", "-root", "/proc/1/root/")
+	return grepWith(t, containerName, cmd, values...)
+}
+
+// grepWith runs the probe's search where a command brings it.
+func grepWith(t *testing.T, where string, cmd *exec.Cmd, values ...string) (found [][]string, processes int) {
+	t.Helper()
 	cmd.Stdin = strings.NewReader(strings.Join(values, "\n"))
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("search %s: %v", containerName, err)
+		t.Fatalf("search %s: %v", where, err)
 	}
 	all := parse(t, string(out))
 	if len(all) == 0 || all[len(all)-1].Attempt != "grep summary" {
-		t.Fatalf("the search of %s did not finish: %s", containerName, out)
+		t.Fatalf("the search of %s did not finish: %s", where, out)
 	}
-	t.Logf("searched %s: %s", containerName, all[len(all)-1].Detail)
+	t.Logf("searched %s: %s", where, all[len(all)-1].Detail)
 	summary := all[len(all)-1].Detail
 	if _, err := fmt.Sscanf(summary[strings.Index(summary, ",")+1:], "%d processes", &processes); err != nil {
 		t.Fatalf("the search said %q: %v", summary, err)
@@ -221,3 +234,5 @@ func baseImage() string {
 	}
 	return "debian:bookworm-slim"
 }
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

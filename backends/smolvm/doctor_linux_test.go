@@ -1,38 +1,127 @@
 package smolvm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/spec"
+
+	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/hack/fakesmol"
 )
 
 func TestVirtualisation(t *testing.T) {
-	dir := t.TempDir()
+	// Where another user can look: temporary directories of tests are shut.
+	dir, err := os.MkdirTemp("", "bb-kvm-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	there, shut := filepath.Join(dir, "kvm"), filepath.Join(dir, "shut")
-	for path, mode := range map[string]os.FileMode{there: 0o600, shut: 0} {
-		if err := os.WriteFile(path, nil, mode); err != nil {
+	for path, mode := range map[string]os.FileMode{dir: 0o755, there: 0o666, shut: 0o600} {
+		if path != dir {
+			err = os.WriteFile(path, nil, 0o600)
+		}
+		if err := errors.Join(err, os.Chmod(path, mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for path, want := range map[string]struct {
+	const root, user = 0, 1000
+	for _, tt := range []struct {
+		path   string
+		uid    int
 		status backends.Status
 		says   string
 	}{
-		there: {backends.StatusOK, "can be opened"}, filepath.Join(dir, "none"): {backends.StatusFail, "is missing"},
-		dir: {backends.StatusFail, "directory"}, shut: {backends.StatusFail, "not writable for you"},
+		{there, root, backends.StatusOK, "can be opened"},
+		{there, user, backends.StatusOK, "can be opened"},
+		{shut, root, backends.StatusOK, "can be opened"},
+		{shut, user, backends.StatusFail, "not writable for you"},
+		{filepath.Join(dir, "none"), user, backends.StatusFail, "is missing"},
+		{dir, user, backends.StatusFail, "directory"},
 	} {
-		if path == shut && os.Geteuid() == 0 {
-			continue // root opens it
+		f := asUser(t, tt.uid, func() backends.Finding { return virtualisation(tt.path) })
+		if f.Status != tt.status || !strings.Contains(f.Message, tt.says) || f.Status != backends.StatusOK && f.Hint == "" {
+			t.Errorf("%s as %d: %+v", tt.path, tt.uid, f)
 		}
-		if f := virtualisation(path); f.Status != want.status || !strings.Contains(f.Message, want.says) {
-			t.Errorf("%s: %+v", path, f)
+	}
+}
+
+// asUser runs f on a thread that is that user for good, and ends.
+func asUser(t *testing.T, uid int, f func() backends.Finding) backends.Finding {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("to be another user takes root: run this test as root")
 		}
+		skipped(t, "to be another user takes root")
+	}
+	type end struct {
+		f   backends.Finding
+		err error
+	}
+	ended := make(chan end)
+	go func() {
+		runtime.LockOSThread()
+		// Past package syscall, which would change all threads.
+		var err error
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+			err = errno
+		}
+		ended <- end{f(), err}
+	}()
+	e := <-ended
+	if e.err != nil {
+		t.Fatal(e.err)
+	}
+	return e.f
+}
+
+// A machine whose inside never answers, and one whose start failed, are what is
+// seen where virtualisation is there and nothing boots.
+func TestDoctorWhereNothingBoots(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.upTo(t, s)
+	boot := func() (found backends.Finding) {
+		t.Helper()
+		for _, f := range w.Doctor(t.Context()) {
+			if f.Check == "boot" {
+				found = f
+			}
+		}
+		return found
+	}
+	unknown := boot()
+	if unknown.Status == backends.StatusOK || strings.Contains(unknown.Message, s.ID.Name()) {
+		t.Errorf("one that was never started: %+v", unknown)
+	}
+	judge := func(state string) {
+		t.Helper()
+		if f := boot(); f.Status == backends.StatusOK || !strings.Contains(f.Message, s.ID.Name()+" is "+state) || f.Hint == "" || f.Message == unknown.Message {
+			t.Errorf("one that is %s: %+v", state, f)
+		}
+	}
+	w.fake.Fault("start", fakesmol.FaultUnreachable, 1)
+	w.smolvm(t, "machine", "start", "--name", s.ID.Name())
+	judge("unreachable")
+	w.fake.Kill(s.ID.Name())
+	w.record(t, s.ID, func(r map[string]any) { r["State"] = "failed" })
+	judge("failed")
+	// One that runs shows that machines boot here, whatever became of others.
+	if err := w.StartAgent(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if f := boot(); f.Status != backends.StatusOK {
+		t.Errorf("one that runs: %+v", f)
 	}
 }
 

@@ -165,6 +165,12 @@ func (w *world) alter(t *testing.T, id spec.ID, role string) {
 		w.sidecars.altered[id] = true
 		return
 	}
+	w.record(t, id, func(r map[string]any) { r["Network"] = true })
+}
+
+// record changes smolvm's own record of a machine.
+func (w *world) record(t *testing.T, id spec.ID, change func(map[string]any)) {
+	t.Helper()
 	file := filepath.Join(w.fake.DataDir, "fakesmol", "machines", id.Name()+".json")
 	var record map[string]any
 	b, err := os.ReadFile(file)
@@ -174,7 +180,7 @@ func (w *world) alter(t *testing.T, id spec.ID, role string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record["Network"] = true
+	change(record)
 	if b, err = json.Marshal(record); err == nil {
 		err = os.WriteFile(file, b, 0o600)
 	}

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bot-bottle/bb/backends"
+	"github.com/bot-bottle/bb/backends/smolvm/cli"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/spec"
 	"github.com/bot-bottle/bb/hack/fakesmol"
@@ -174,5 +176,25 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// A machine's first start gets the time of a first start, and no other does.
+func TestFirstStartTakesItsTime(t *testing.T) {
+	w, s := newWorld(t), newSpec(t)
+	w.upTo(t, s)
+	c, err := w.client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.StartLimits.Later = time.Second // a slow start takes two
+	w.fake.Fault("start", fakesmol.FaultSlow, 1)
+	if err := w.StartAgent(t.Context(), s); err != nil {
+		t.Fatalf("the first start: %v", err)
+	}
+	w.fake.Kill(s.ID.Name())
+	w.fake.Fault("start", fakesmol.FaultSlow, 1)
+	if err := w.StartAgent(t.Context(), s); !cli.IsKind(err, cli.Timeout) {
+		t.Errorf("a slow later start: %v", err)
 	}
 }

@@ -3,9 +3,12 @@ package smolvm
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/bot-bottle/bb/hack/fakesmol"
@@ -13,6 +16,12 @@ import (
 
 // testBinary is a static bb, built once.
 var testBinary string
+
+// What the lines at the end say: what did not run has not passed.
+var (
+	notRun   = map[string]string{}
+	notRunMu sync.Mutex
+)
 
 func TestMain(m *testing.M) {
 	fakesmol.Main()
@@ -29,6 +38,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	// Lines that nobody misses: what was not checked is not passed.
+	for _, name := range slices.Sorted(maps.Keys(notRun)) {
+		fmt.Printf("NOT RUN: %s: %s\n", name, notRun[name])
+	}
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,8 +49,8 @@ func init() {
 		all := []variant{
 			straight("tcp", "[2001:db8::1]:443"), straight("udp", "[2001:db8::1]:53"), straight("tcp", "[fe80::1%lo]:443"),
 			straight("tcp", "[::ffff:"+w.Upstream+"]:443"), straight("tcp", "[64:ff9b::c000:201]:443"),
-			{"an address of one's own on loopback", "refused", func() string { return netlink(syscall.RTM_NEWADDR) }},
-			{"a link of one's own", "refused", func() string { return netlink(syscall.RTM_NEWLINK) }},
+			{"an address of one's own on loopback", "refused", func() string { return route(syscall.RTM_NEWADDR) }},
+			{"a link of one's own", "refused", func() string { return route(syscall.RTM_NEWLINK) }},
 			{"AAAA of an allowed name", "an empty answer", func() string { return query("udp", resolver, w.Loud, recordTypes["AAAA"]) }},
 		}
 		return append(all, byProxy("[2001:db8::1]:443", "[2001:db8::1]")...)
@@ -90,10 +91,10 @@ func init() {
 		}})
 	}
 	rows["E5"] = func(*world) []variant {
-		const netfilter = 12
 		return []variant{
-			{"capabilities", "none", capabilities},
-			{"a netfilter socket", "refused", func() string { return family(syscall.AF_NETLINK, syscall.SOCK_RAW, netfilter) }},
+			{"capabilities, and a way to new ones", "none", func() string { return capabilities("CapInh", "CapPrm", "CapEff", "CapAmb") }},
+			{"capabilities that a program could ever be given", "none", func() string { return capabilities("CapBnd") }},
+			{"a table of netfilter", "refused", netfilter},
 			{"a raw IP socket, as iptables has one", "refused", func() string { return family(syscall.AF_INET, syscall.SOCK_RAW, syscall.IPPROTO_RAW) }},
 			{"root by a program that is set-uid", "uid 1000", func() string { return fmt.Sprint("uid ", os.Geteuid(), " ", syscall.Setuid(0)) }},
 		}
@@ -132,26 +133,42 @@ func family(domain, kind, protocol int) string {
 	return "the kernel gave one"
 }
 
-// netlink asks the kernel for a change of the network that it grants to
-// nobody without NET_ADMIN.
-func netlink(kind uint16) string {
-	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW, syscall.NETLINK_ROUTE)
+// route asks the kernel for a change of the network.
+func route(kind uint16) string {
+	m := make([]byte, 16+8)                   // ifaddrmsg or ifinfomsg, one attribute
+	m[0], m[1], m[4] = syscall.AF_INET, 32, 1 // on interface 1
+	return netlink(syscall.NETLINK_ROUTE, kind, m)
+}
+
+// netfilter asks the kernel for a table of filters: that it gives a socket for
+// the question says nothing.
+func netfilter() string {
+	const protocol, nftables = 12, 10
+	return netlink(protocol, nftables<<8, []byte{syscall.AF_INET, 0, 0, 0}) // newtable
+}
+
+// netlink asks the kernel for what it grants to nobody without NET_ADMIN.
+func netlink(protocol int, kind uint16, message []byte) string {
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW, protocol)
 	if err != nil {
 		return "refused: " + err.Error()
 	}
 	defer syscall.Close(fd)
-	m := make([]byte, 16+16+8) // nlmsghdr, ifaddrmsg or ifinfomsg, one attribute
+	m := append(make([]byte, 16), message...) // nlmsghdr
 	m[0] = byte(len(m))
 	m[4], m[5] = byte(kind), byte(kind>>8)
 	m[6], m[7] = syscall.NLM_F_REQUEST|syscall.NLM_F_ACK, 0x6 // create, exclusive
-	m[16], m[17], m[20] = syscall.AF_INET, 32, 1              // on interface 1
 	if err := syscall.Sendto(fd, m, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
 		return "refused: " + err.Error()
+	}
+	wait := syscall.NsecToTimeval(int64(2 * time.Second))
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &wait); err != nil {
+		return failed(err)
 	}
 	answer := make([]byte, 4096)
 	n, _, err := syscall.Recvfrom(fd, answer, 0)
 	if err != nil || n < 20 {
-		return fmt.Sprint("refused: no answer: ", err)
+		return fmt.Sprint("the kernel says nothing: ", err)
 	}
 	if code := -int32(uint32(answer[16]) | uint32(answer[17])<<8 | uint32(answer[18])<<16 | uint32(answer[19])<<24); code == int32(syscall.EPERM) {
 		return "refused: " + syscall.EPERM.Error()
@@ -159,14 +176,15 @@ func netlink(kind uint16) string {
 	return "the kernel considered it"
 }
 
-func capabilities() string {
+// capabilities lists those of some sets, and says where new ones could be had.
+func capabilities(sets ...string) string {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return failed(err)
 	}
 	for l := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(l), ":\t")
-		if strings.HasPrefix(name, "Cap") && strings.Trim(value, "0") != "" || name == "NoNewPrivs" && value != "1" {
+		if slices.Contains(sets, name) && strings.Trim(value, "0") != "" || name == "NoNewPrivs" && value != "1" {
 			return name + " is " + value
 		}
 	}

@@ -71,6 +71,7 @@ row E1 "$no|403" "curl --connect-to through the proxy" web --connect-to "::$UPST
 row E1 "$no" "curl --resolve" web --noproxy '*' --resolve "$LOUD:443:$UPSTREAM" "https://$LOUD/mute/E1"
 row E2 failed "ip addresses beside loopback" fails bash -c 'ls /sys/class/net | grep -v "^lo$"'
 row E3 403 "curl of the metadata service" web http://169.254.169.254/latest/meta-data/
-row E5 failed "mount, unshare, chroot" fails bash -c 'mount -t tmpfs x /mnt || unshare -Urn true || chroot / true'
+row E5 failed "mount, chroot" fails bash -c 'mount -t tmpfs x /mnt || chroot / true'
+row E5 failed "unshare" fails unshare -Urn true
 row E6 failed "bash, /dev/tcp straight out" fails timeout 3 bash -c "exec 3<>/dev/tcp/$UPSTREAM/443"
 row E7 failed "the engine's socket" fails bash -c 'ls /var/run/docker.sock /run/containerd/containerd.sock'

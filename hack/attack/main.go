@@ -65,7 +65,7 @@ var rows = map[string]func(*world) []variant{}
 const usage = `attack rows [ROW...] < WORLD    every row, or these
 attack costly N OF < WORLD      what a sidecar counts: the Nth of OF shares
 attack hold < WORLD             open connections, wait until their route is gone, use them
-attack flood < WORLD            everything that exhausts something
+attack flood [WHAT...] < WORLD  everything that exhausts something, or what begins so
 attack listen ADDRESS           accept connections there for two minutes
 `
 
@@ -95,7 +95,7 @@ func main() {
 	case "hold":
 		hold(w)
 	case "flood":
-		flood(w)
+		flood(w, flags.Args())
 	default:
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

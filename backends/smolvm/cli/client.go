@@ -21,6 +21,8 @@ type Client struct {
 	Path     string // absolute
 	Version  Version
 	Features Features
+	// StartLimits are set by Find.
+	StartLimits StartLimits
 
 	env     []string
 	proxies []string // those of this process, for pulls alone
@@ -47,7 +49,10 @@ func Find(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Path: path, env: environment(o.Getenv), proxies: variables(o.Getenv, proxyNames), locks: o.Locks}
+	c := &Client{
+		Path: path, StartLimits: startLimits,
+		env: environment(o.Getenv), proxies: variables(o.Getenv, proxyNames), locks: o.Locks,
+	}
 	out, err := c.run(ctx, call{op: "--version", args: []string{"--version"}, limit: quickLimit, idempotent: true})
 	if err != nil {
 		return nil, notSmolvm(path, err)

@@ -106,9 +106,9 @@ func (c *Client) CanPull() error {
 // first says that it never ran: then its image may have to be unpacked. After a
 // Timeout the machine may still come up: Stop it.
 func (h *Held) Start(ctx context.Context, first bool) error {
-	limit := startLimit
+	limit := h.c.StartLimits.Later
 	if first {
-		limit = firstStartLimit
+		limit = h.c.StartLimits.First
 	}
 	_, err := h.change(ctx, "start", limit)
 	return err
@@ -119,7 +119,7 @@ func (h *Held) Start(ctx context.Context, first bool) error {
 func (h *Held) Pull(ctx context.Context) error {
 	_, err := h.c.run(ctx, call{
 		op: "machine start", machine: h.name, args: machineArgs("start", h.name),
-		limit: firstStartLimit, idempotent: true, env: h.c.proxies,
+		limit: h.c.StartLimits.First, idempotent: true, env: h.c.proxies,
 	})
 	return err
 }

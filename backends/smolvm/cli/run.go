@@ -16,15 +16,18 @@ import (
 	"github.com/bot-bottle/bb/engine/diag"
 )
 
-// Limits of calls. A first start may pull or unpack an image inside the
-// machine: smolvm itself gives that 15 minutes.
+// StartLimits are how long a start may take. The first one of a machine may pull
+// or unpack an image inside it: smolvm itself gives that 15 minutes.
+type StartLimits struct{ First, Later time.Duration }
+
+var startLimits = StartLimits{First: 20 * time.Minute, Later: 3 * time.Minute}
+
+// Limits of the other calls.
 const (
-	quickLimit      = 10 * time.Second
-	listLimit       = 60 * time.Second // 3 s for each machine that hangs
-	createLimit     = 15 * time.Minute // an archive is copied and hashed
-	firstStartLimit = 20 * time.Minute
-	startLimit      = 3 * time.Minute
-	stopLimit       = 2 * time.Minute
+	quickLimit  = 10 * time.Second
+	listLimit   = 60 * time.Second // 3 s for each machine that hangs
+	createLimit = 15 * time.Minute // an archive is copied and hashed
+	stopLimit   = 2 * time.Minute
 
 	// grace is what a call gets between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
