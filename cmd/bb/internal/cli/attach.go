@@ -77,7 +77,7 @@ func (p *planning) up(ctx context.Context, name string, s *spec.Spec) (*plan.Ins
 	if err != nil {
 		return nil, err
 	}
-	name = strings.TrimPrefix(name, "home/")
+	name = bottleName(name)
 	for _, w := range worlds {
 		for i, o := range w.Instances {
 			if o.ID.String() == name && o.ID.Scope == s.ID.Scope && o.Agent != nil && o.Agent.Running {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
@@ -16,7 +15,7 @@ import (
 )
 
 type destroyCmd struct {
-	Agents      []string      `arg:"" optional:"" help:"Only these agents."`
+	Agents      []string      `arg:"" optional:"" help:"Only these agents, or bottles as bb ps names them; AGENT_1 is the first of an agent alone."`
 	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
 	Force       bool          `help:"Also bottles in which commands run."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
@@ -34,11 +33,10 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.stderr, "%s: left alone\n", view.Escape(f.String()))
 		}
 	}
-	known := names(p.plan)
-	p.planRemoval(c.Agents)
-	if p.plan.Empty() && len(c.Agents) > 0 {
-		return unknownBottle(strings.Join(c.Agents, " "), known)
+	if err := p.known(c.Agents); err != nil {
+		return err
 	}
+	p.planRemoval(c.Agents)
 	if p.plan.Empty() {
 		p.tellElsewhere()
 		_, err := fmt.Fprintln(a.stdout, "Nothing to destroy.")
@@ -117,6 +115,31 @@ func (p *planning) planRemoval(agents []string) {
 // meant are the instances in view that names on a command line stand for; all
 // without names.
 func (p *planning) meant(agents []string) []spec.ID {
+	exist := p.exist()
+	if len(agents) == 0 {
+		return exist
+	}
+	found, _ := p.scopes.named(agents, exist) // what is unknown now was there when it was asked for
+	return found
+}
+
+// known fails when any name on a command line stands for nothing, before
+// anything is done about the others.
+func (p *planning) known(agents []string) error {
+	exist := p.exist()
+	if _, unknown := p.scopes.named(agents, exist); len(unknown) > 0 {
+		running := make([]string, len(exist))
+		for i, id := range exist {
+			running[i] = id.String()
+		}
+		slices.Sort(running)
+		return unknownBottle(unknown, running)
+	}
+	return nil
+}
+
+// exist are the instances in view.
+func (p *planning) exist() []spec.ID {
 	var exist []spec.ID
 	for _, w := range p.seen {
 		for _, o := range w.Instances {
@@ -125,14 +148,7 @@ func (p *planning) meant(agents []string) []spec.ID {
 			}
 		}
 	}
-	wanted := exist
-	if len(agents) > 0 {
-		wanted = nil
-		for _, name := range agents {
-			wanted = append(wanted, p.scopes.means(name, exist)...)
-		}
-	}
-	return wanted
+	return exist
 }
 
 // tellElsewhere says which bottles of this user a destroy leaves alone: those
@@ -171,7 +187,7 @@ func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Chang
 			return p, &p.plan.Changes[i], nil
 		}
 	}
-	return nil, nil, unknownBottle(name, names(p.plan))
+	return nil, nil, unknownBottle([]string{name}, names(p.plan))
 }
 
 // names lists the instances of a plan, as bb ps names them.
