@@ -66,6 +66,11 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	if err != nil {
 		return nil, err
 	}
+	return a.planningOf(c, want)
+}
+
+// planningOf is a planning of what was compiled.
+func (a *app) planningOf(c *compiled, want []string) (*planning, error) {
 	if err := c.approved(); err != nil {
 		return nil, err
 	}

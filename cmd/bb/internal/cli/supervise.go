@@ -127,26 +127,31 @@ func (c *superviseShowCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
-// showAsked prints what is approved: every word of the agent's escaped, line by
-// line.
-func (a *app) showAsked(x asked) {
-	fmt.Fprintf(a.stdout, "proposal  %s of %s, asked %s\n", x.Proposal.ID, x.Bottle, x.Proposal.Created.Local().Format(time.DateTime))
-	fmt.Fprintf(a.stdout, "wants     %s\n", view.Escape(what(x.Proposal)))
+// showAsked prints what is approved.
+func (a *app) showAsked(x asked) { fmt.Fprint(a.stdout, x.whole()) }
+
+// whole is all that is approved with it: every word of the agent's escaped, line
+// by line.
+func (x asked) whole() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "proposal  %s of %s, asked %s\n", x.Proposal.ID, x.Bottle, x.Proposal.Created.Local().Format(time.DateTime))
+	fmt.Fprintf(&b, "wants     %s\n", view.Escape(what(x.Proposal)))
 	for _, l := range x.Labels {
-		fmt.Fprintf(a.stdout, "!         %s\n", l)
+		fmt.Fprintf(&b, "!         %s\n", l)
 	}
 	if x.Proposal.Route != nil {
 		for _, m := range x.Proposal.Route.Matches {
-			fmt.Fprintf(a.stdout, "          methods %s, paths %s\n", view.Escape(orAll(m.Methods)), view.Escape(orAll(m.Paths)))
+			fmt.Fprintf(&b, "          methods %s, paths %s\n", view.Escape(orAll(m.Methods)), view.Escape(orAll(m.Paths)))
 		}
 	}
 	for line := range strings.Lines(x.Proposal.Dockerfile) {
-		fmt.Fprintf(a.stdout, "          | %s\n", view.Escape(strings.TrimRight(line, "\n")))
+		fmt.Fprintf(&b, "          | %s\n", view.Escape(strings.TrimRight(line, "\n")))
 	}
 	for line := range strings.Lines(x.Proposal.Reason) {
-		fmt.Fprintf(a.stdout, "says      %s\n", view.Escape(strings.TrimRight(line, "\n")))
+		fmt.Fprintf(&b, "says      %s\n", view.Escape(strings.TrimRight(line, "\n")))
 	}
-	fmt.Fprintf(a.stdout, "digest    %s\n", x.Digest)
+	fmt.Fprintf(&b, "digest    %s\n", x.Digest)
+	return b.String()
 }
 
 func orAll(words []string) string {
