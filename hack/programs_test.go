@@ -19,8 +19,11 @@ import (
 // Programs in bottles are started by a driver, through its engine.
 var mayStart = map[string]string{
 	"cmd/bb/internal/cli/relaystart.go":   "bb itself, as the relay to the ssh-agent",
-	"cmd/bb/internal/cli/dashboard.go":    "bb itself, as the command that a key stands for",
+	"cmd/bb/internal/cli/dashcommand.go":  "bb itself, as the command that a key stands for, and as the screen",
 	"cmd/bb/internal/dash/source.go":      "nothing: it names what the one above made",
+	"cmd/bb/internal/dash/command.go":     "what the one above made, beside the screen or on its terminal",
+	"cmd/bb/internal/dash/guard.go":       "what the one above made, as the screen",
+	"cmd/bb/internal/dash/job.go":         "nothing: it tells how those ended",
 	"cmd/bb/internal/cli/edit.go":         "the user's editor, on a manifest of the user's home",
 	"egress/child/child.go":               "what the sidecar runs: only for those in this list",
 	"egress/pipelock/child.go":            "pipelock, beside the sidecar, which the user's bb put into its image",

@@ -9,13 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/engine/spec"
-
-	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/hack/fakesmol"
 )
 

@@ -18,6 +18,7 @@ type applyCmd struct {
 	Prune       bool          `help:"Also remove bottles that no manifest declares."`
 	Force       bool          `help:"Also replace and remove bottles in which commands run."`
 	Refresh     bool          `name:"refresh-tokens" help:"Run the commands of token references again, also where nothing else changed."`
+	NoReplace   bool          `help:"Refuse what would replace or remove a bottle."`
 	KeepFailed  bool          `help:"Leave what a failed creation made, for a look at it."`
 	JSON        bool          `help:"Print one JSON event a line."`
 	Parallel    int           `help:"Operations at once." default:"4"`
@@ -60,6 +61,11 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 	if err := c.show(p); err != nil {
 		return err
 	}
+	if c.NoReplace {
+		if err := refuse(p.plan, "apply --no-replace"); err != nil {
+			return err
+		}
+	}
 	if err := p.offerPruning(ctx, c.Yes); err != nil {
 		return err
 	}
@@ -76,7 +82,7 @@ func (c *applyCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	o := c.options()
-	if !c.Yes {
+	if !c.Yes || c.NoReplace {
 		o.agreed = p.plan.Fingerprint()
 	}
 	if err := p.execute(ctx, o); err != nil {

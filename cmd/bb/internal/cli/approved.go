@@ -57,7 +57,7 @@ func (p *planning) allApproved(now time.Time) ([]plan.Approved, error) {
 			return nil, err
 		}
 		for _, id := range ids {
-			if len(p.want) > 0 && !slices.Contains(p.want, id.Agent) && !slices.Contains(p.want, p.scopes.named(id)) {
+			if len(p.want) > 0 && !slices.Contains(p.want, id.Agent) && !slices.Contains(p.want, p.scopes.agentOf(id)) {
 				continue
 			}
 			o, err := approvals(p.state).Read(id)

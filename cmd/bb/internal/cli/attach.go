@@ -86,7 +86,7 @@ func (p *planning) up(ctx context.Context, name string, s *spec.Spec) (*plan.Ins
 	if err := p.observe(ctx); err != nil {
 		return nil, err
 	}
-	name = strings.TrimPrefix(name, "home/")
+	name = bottleName(name)
 	off := diag.Errorf("%s does not run", name)
 	for _, w := range p.seen {
 		for i, o := range w.Instances {

@@ -17,7 +17,7 @@ import (
 )
 
 type destroyCmd struct {
-	Agents      []string      `arg:"" optional:"" help:"Only these agents."`
+	Agents      []string      `arg:"" optional:"" help:"Only these agents, or bottles as bb ps names them; AGENT_1 is the first of an agent alone."`
 	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
 	Force       bool          `help:"Also bottles in which commands run."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
@@ -35,11 +35,10 @@ func (c *destroyCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.stderr, "%s: left alone\n", view.Escape(f.String()))
 		}
 	}
-	known := names(p.plan)
-	p.planRemoval(c.Agents)
-	if p.plan.Empty() && len(c.Agents) > 0 {
-		return p.noBottle(strings.Join(c.Agents, " "), known)
+	if err := p.known(c.Agents); err != nil {
+		return err
 	}
+	p.planRemoval(c.Agents)
 	a.warn(p.ignorance())
 	if p.plan.Empty() {
 		p.tellElsewhere()
@@ -136,6 +135,31 @@ func (p *planning) planRemoval(agents []string) {
 // meant are the instances in view that names on a command line stand for; all
 // without names.
 func (p *planning) meant(agents []string) []spec.ID {
+	exist := p.exist()
+	if len(agents) == 0 {
+		return exist
+	}
+	found, _ := p.scopes.named(agents, exist) // what is unknown now was there when it was asked for
+	return found
+}
+
+// known fails when any name on a command line stands for nothing, before
+// anything is done about the others.
+func (p *planning) known(agents []string) error {
+	exist := p.exist()
+	if _, unknown := p.scopes.named(agents, exist); len(unknown) > 0 {
+		running := make([]string, len(exist))
+		for i, id := range exist {
+			running[i] = id.String()
+		}
+		slices.Sort(running)
+		return p.noBottle(unknown, running)
+	}
+	return nil
+}
+
+// exist are the instances in view.
+func (p *planning) exist() []spec.ID {
 	var exist []spec.ID
 	for _, w := range p.seen {
 		for _, o := range w.Instances {
@@ -144,14 +168,7 @@ func (p *planning) meant(agents []string) []spec.ID {
 			}
 		}
 	}
-	wanted := exist
-	if len(agents) > 0 {
-		wanted = nil
-		for _, name := range agents {
-			wanted = append(wanted, p.scopes.means(name, exist)...)
-		}
-	}
-	return wanted
+	return exist
 }
 
 // tellElsewhere says which bottles of this user a destroy leaves alone: those
@@ -196,7 +213,7 @@ func (a *app) instance(ctx context.Context, name string) (*planning, *plan.Chang
 	if c := p.named(name); c != nil {
 		return p, c, nil
 	}
-	return nil, nil, p.noBottle(name, names(p.plan))
+	return nil, nil, p.noBottle([]string{name}, names(p.plan))
 }
 
 // named is the instance of exactly that name, of those that are seen.

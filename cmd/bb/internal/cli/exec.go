@@ -58,5 +58,5 @@ func exitWith(code int) error {
 	if code == 0 {
 		return nil
 	}
-	return exitError{code: code}
+	return programEnd{exitError{code: code}}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -39,6 +40,11 @@ type exitError struct {
 
 func (e exitError) Error() string { return e.text }
 
+// programEnd is the exit code of a program in a bottle, which is bb's too.
+type programEnd struct{ exitError }
+
+func (e programEnd) Unwrap() error { return e.exitError }
+
 // grammar is the whole command line.
 type grammar struct {
 	Home          string `help:"Directory of manifests and state (~/.bot-bottle)." env:"BB_HOME" placeholder:"DIR"`
@@ -47,7 +53,8 @@ type grammar struct {
 	Verbose       bool   `short:"v" help:"Show the output of image builds."`
 	SidecarBinary string `help:"Static linux bb that goes into bottles; found by itself beside bb." env:"BB_SIDECAR_BINARY" placeholder:"FILE"`
 	BuildCA       string `help:"PEM roots to trust while images are built (company proxies)." env:"BB_BUILD_CA" placeholder:"FILE"`
-	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start)." placeholder:"DIR"`
+	Workspace     string `help:"Directory that the named agent works on, where its bottle has a workspace (plan, apply, run, start, dashboard)." placeholder:"DIR"`
+	Ended         string `hidden:"" help:"File for the exit code of a bottle's program."`
 	BaseImage     string `help:"Base of the images that bb builds." env:"BB_BASE_IMAGE" default:"${base_image}" placeholder:"IMAGE"`
 
 	Plan        planCmd        `cmd:"" help:"Show what apply would do. Changes nothing."`
@@ -131,7 +138,11 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return report(a.relay(ctx), stderr)
 	}
 	kctx.BindTo(ctx, (*context.Context)(nil))
-	return report(kctx.Run(a), stderr)
+	err = kctx.Run(a)
+	if lost := noteEnd(g.Ended, err); lost != nil {
+		err = lost
+	}
+	return report(err, stderr)
 }
 
 // parse turns kong's exit, which --help asks for, into a return.
@@ -146,6 +157,16 @@ func parse(p *kong.Kong, args []string) (k *kong.Context, err error, early bool)
 	}()
 	k, err = p.Parse(args)
 	return k, err, false
+}
+
+// noteEnd tells who asked that an exit code is that of a program in a bottle, and
+// not bb's own.
+func noteEnd(path string, err error) error {
+	var end programEnd
+	if path == "" || !errors.As(err, &end) {
+		return nil
+	}
+	return os.WriteFile(path, fmt.Appendln(nil, end.code), 0o600)
 }
 
 func exitCode(err error, otherwise int) int {

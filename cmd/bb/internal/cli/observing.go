@@ -182,10 +182,10 @@ func (p *planning) diff(desired plan.Desired) {
 	p.plan.Notes = append(p.plan.Notes, append(p.ignorance(), p.perhapsElsewhere()...)...)
 }
 
-// noBottle is the error for a name that nothing in view has: what could not be
-// asked may have it.
-func (p *planning) noBottle(name string, known []string) error {
-	return append(flatten(unknownBottle(name, known)), p.ignorance()...)
+// noBottle is the error for names that nothing in view has: what could not be
+// asked may have them.
+func (p *planning) noBottle(names, known []string) error {
+	return append(flatten(unknownBottle(names, known)), p.ignorance()...)
 }
 
 // mark notes on which backends something may be made now, so that they are asked

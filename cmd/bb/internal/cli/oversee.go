@@ -15,10 +15,10 @@ import (
 	"github.com/bot-bottle/bb/engine/state"
 )
 
-// overseeing is a planning of what runs, beside what is sound of the manifests: a
-// broken one, or a damaged approval, keeps nobody from seeing and answering what
-// others ask. Mistakes are among the warnings, as warnings.
-func (a *app) overseeing(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
+// sound is a planning of what is sound of the manifests: a broken one, or a damaged
+// approval, keeps nobody from the others. Mistakes are among the warnings, as
+// warnings.
+func (a *app) sound(open func(string) (*state.State, error)) (*planning, error) {
 	c, err := a.manifests(nil, open)
 	if err != nil {
 		return nil, err
@@ -37,12 +37,21 @@ func (a *app) overseeing(ctx context.Context, open func(string) (*state.State, e
 		mistakes[i].Severity = diag.Warning
 	}
 	c.warnings = mistakes
-	p := &planning{compiled: c, app: a, drivers: a.drivers(c.state, a.backendNames(c.state, c.specs))}
-	// Without specs: a backend that cannot be asked is told of, and stops nothing.
-	if p.seen, p.unknown, err = p.drivers.observe(ctx, c.state.Owner, c.scopes, nil); err != nil {
+	return a.planningOf(c, nil), nil
+}
+
+// overseeing sees what runs, beside what is sound of the manifests: who asks is
+// seen and answered whatever else is wrong.
+func (a *app) overseeing(ctx context.Context, open func(string) (*state.State, error)) (*planning, error) {
+	p, err := a.sound(open)
+	if err != nil {
 		return nil, err
 	}
-	c.warnings = append(c.warnings, p.ignorance()...)
+	// Without specs: a backend that cannot be asked is told of, and stops nothing.
+	if p.seen, p.unknown, err = p.drivers.observe(ctx, p.state.Owner, p.scopes, nil); err != nil {
+		return nil, err
+	}
+	p.warnings = append(p.warnings, p.ignorance()...)
 	p.plan = plan.Diff(p.desired(), p.seen)
 	return p, nil
 }

@@ -72,12 +72,17 @@ func (a *app) planning(want []string, open func(string) (*state.State, error)) (
 	if err != nil {
 		return nil, err
 	}
+	return a.planningOf(c, want), nil
+}
+
+// planningOf is a planning of what was compiled.
+func (a *app) planningOf(c *compiled, want []string) *planning {
 	ds := a.drivers(c.state, a.backendNames(c.state, c.specs))
 	machines := hostside.Used(sidecarsDir(c.state)) || slices.ContainsFunc(c.specs, func(s *spec.Spec) bool { return s.Backend == machineBackend })
 	if lacks := hostside.Unconfined(); lacks != "" && machines {
 		c.warnings = append(c.warnings, diag.Errorf("%s", lacks).WithHint("docs/security.md says what that means"))
 	}
-	return &planning{compiled: c, app: a, drivers: ds, want: want}, nil
+	return &planning{compiled: c, app: a, drivers: ds, want: want}
 }
 
 // look observes and diffs, and asks which commands the plan would end: consent

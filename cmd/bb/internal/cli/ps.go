@@ -11,7 +11,6 @@ import (
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 	"github.com/bot-bottle/bb/egress"
-	"github.com/bot-bottle/bb/engine/diag"
 	"github.com/bot-bottle/bb/engine/plan"
 	"github.com/bot-bottle/bb/engine/state"
 )
@@ -121,15 +120,4 @@ func age(created int64) string {
 		return fmt.Sprintf("%dh", int(d.Hours()))
 	}
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
-func unknownBottle(name string, known []string) error {
-	d := diag.Errorf("no bottle %q runs", name)
-	if s := diag.Suggest(name, known); s != "" {
-		return d.WithHint("did you mean %q?", s)
-	}
-	if len(known) == 0 {
-		return d.WithHint("none does; bb list shows what is declared, bb apply brings it up")
-	}
-	return d.WithHint("there are: %s; bb apply brings up what is declared (bb list), bb start --resume one that was stopped", strings.Join(known, ", "))
 }

@@ -59,7 +59,7 @@ func (c *startCmd) resume(ctx context.Context, a *app) error {
 
 // existing is the spec of the instance of that name.
 func (p *planning) existing(name string) (*spec.Spec, error) {
-	bare := strings.TrimPrefix(name, "home/")
+	bare := bottleName(name)
 	for _, s := range p.specs {
 		if s.ID.String() == bare {
 			return s, nil

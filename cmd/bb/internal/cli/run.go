@@ -45,7 +45,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if err := refuse(p.plan); err != nil {
+	if err := refuse(p.plan, "run"); err != nil {
 		return err
 	}
 	p.app.warn(p.plan.Notes)
@@ -73,14 +73,15 @@ func (c *runCmd) text(a *app) (string, error) {
 	return prompt, nil
 }
 
-// refuse stops at what a run may not do on its own.
-func refuse(p *plan.Plan) error {
+// refuse stops at what an operation may not do on its own.
+func refuse(p *plan.Plan, operation string) error {
 	for _, c := range p.Changes {
-		switch c.Action {
-		case plan.Replace, plan.Remove:
-			return diag.Errorf("%s needs more than an update (%s: %s), which run never does", c.ID, c.Action, view.Why(c)).
+		switch {
+		case c.Kept: // it is left alone
+		case c.Action == plan.Replace, c.Action == plan.Remove:
+			return diag.Errorf("%s needs more than an update (%s: %s), which %s never does", c.ID, c.Action, view.Why(c), operation).
 				WithHint("look with bb plan %s, then bb apply %s", c.ID.Agent, c.ID.Agent)
-		case plan.Blocked:
+		case c.Action == plan.Blocked:
 			return diag.Errorf("%s is blocked: %s", c.ID, c.Note)
 		}
 	}

@@ -31,8 +31,8 @@ func (s scopes) byManifest() map[manifest.Scope]string {
 	return map[manifest.Scope]string{manifest.ScopeHome: s.home, manifest.ScopeRepository: s.repo}
 }
 
-// named is the name by which a manifest's agent is meant, shadowed or not.
-func (s scopes) named(id spec.ID) string {
+// agentOf is the name by which a manifest's agent is meant, shadowed or not.
+func (s scopes) agentOf(id spec.ID) string {
 	if s.repo != "" && id.Scope == s.home {
 		return "home/" + id.Agent
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/bot-bottle/bb/cmd/bb/internal/view"
@@ -12,7 +11,7 @@ import (
 )
 
 type stopCmd struct {
-	Agents      []string      `arg:"" help:"Agents, or bottles as bb ps names them."`
+	Agents      []string      `arg:"" help:"Agents, or bottles as bb ps names them; AGENT_1 is the first of an agent alone."`
 	Yes         bool          `short:"y" help:"Do not ask. Never stands for --force."`
 	Force       bool          `help:"Also bottles in which commands run."`
 	LockTimeout time.Duration `help:"Wait this long for another bb." default:"0s"`
@@ -32,12 +31,11 @@ func (c *stopCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	known := names(p.plan)
+	if err := p.known(c.Agents); err != nil {
+		return err
+	}
 	halt := func() { p.plan = plan.Halt(p.seen, p.meant(c.Agents)) }
 	halt()
-	if p.plan.Empty() && p.plan.Unchanged == 0 {
-		return p.noBottle(strings.Join(c.Agents, " "), known)
-	}
 	a.warn(p.ignorance())
 	if p.plan.Empty() {
 		_, err := fmt.Fprintln(a.stdout, "Nothing to stop.")

@@ -29,11 +29,11 @@ func (c *supervisePromoteCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.compile([]string{found.scopes.named(o.ID)}, state.Read)
+	w, err := a.compile([]string{found.scopes.agentOf(o.ID)}, state.Read)
 	if err != nil {
 		return err
 	}
-	agent, s := w.fleet.Agent(found.scopes.named(o.ID)), (&planning{compiled: w, app: a}).specFor(o.ID)
+	agent, s := w.fleet.Agent(found.scopes.agentOf(o.ID)), (&planning{compiled: w, app: a}).specFor(o.ID)
 	if agent == nil || s == nil {
 		return diag.Errorf("no manifest declares %s", o.ID).WithHint("bb supervise approved %s lists what is approved", o.ID)
 	}

@@ -80,7 +80,7 @@ func (c *superviseRevokeCmd) revoke(ctx context.Context, p *planning, id spec.ID
 // narrow puts what is left in force, where that is less than what is.
 func (p *planning) narrow(ctx context.Context, id spec.ID, left approval.Overlay, now []inForce) error {
 	var want *spec.Spec // what the manifests say, if they say anything
-	if c, err := p.app.compile([]string{p.scopes.named(id)}, state.Open); err == nil {
+	if c, err := p.app.compile([]string{p.scopes.agentOf(id)}, state.Open); err == nil {
 		want = (&planning{compiled: c, app: p.app}).specFor(id)
 	}
 	var errs []error

@@ -91,48 +91,52 @@ func quoted(words []string) string {
 	return strings.Join(out, ", ")
 }
 
-// showAsked prints what is approved, whole. No line begins where an agent's text
-// says so: each stands in a column of its own, and goes on there.
-func (a *app) showAsked(x asked) {
-	p := x.Proposal
-	a.item("proposal", fmt.Sprintf("%s of %s, asked %s", p.ID, x.Bottle, p.Created.Local().Format(time.DateTime)))
+// showAsked prints what is approved.
+func (a *app) showAsked(x asked) { fmt.Fprint(a.stdout, x.whole(a.columns())) }
+
+// whole is all that is approved, in lines of so many columns. No line begins where
+// an agent's text says so: each stands in a column of its own, and goes on there.
+func (x asked) whole(columns int) string {
+	p, w := x.Proposal, items{columns: columns}
+	w.item("proposal", fmt.Sprintf("%s of %s, asked %s", p.ID, x.Bottle, p.Created.Local().Format(time.DateTime)))
 	if x.Directory != "" {
-		a.item("declared", view.Quote(x.Directory))
+		w.item("declared", view.Quote(x.Directory))
 	}
 	for _, l := range x.marks() {
-		a.item("!", l)
+		w.item("!", l)
 	}
-	a.item("wants", a.wanted(p))
+	w.item("wants", wish(p))
 	if r := p.Route; r != nil {
 		for _, m := range r.Matches {
-			a.item("methods", cmp.Or(view.OneLine(strings.Join(m.Methods, " ")), "all"))
-			a.item("paths", cmp.Or(quoted(m.Paths), "all"))
+			w.item("methods", cmp.Or(view.OneLine(strings.Join(m.Methods, " ")), "all"))
+			w.item("paths", cmp.Or(quoted(m.Paths), "all"))
 		}
 		if len(r.Matches) == 0 {
-			a.item("methods", "all")
-			a.item("paths", "all")
+			w.item("methods", "all")
+			w.item("paths", "all")
 		}
 	}
 	if h := p.Held; h != nil {
-		a.item("request", its(h.Method)+" "+view.Quote(h.Path))
-		a.item("values", fmt.Sprint(len(h.Digests)))
+		w.item("request", its(h.Method)+" "+view.Quote(h.Path))
+		w.item("values", fmt.Sprint(len(h.Digests)))
 	}
 	if !p.Expires.IsZero() {
-		a.item("waits", "for "+max(time.Until(p.Expires), 0).Round(time.Second).String()+" more")
+		w.item("waits", "for "+max(time.Until(p.Expires), 0).Round(time.Second).String()+" more")
 	}
 	for line := range strings.Lines(p.Dockerfile) {
-		a.item("", "| "+view.Escape(strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    ")))
+		w.item("", "| "+view.Escape(strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    ")))
 	}
 	if p.Reason != "" {
-		a.item("says", view.Quote(p.Reason))
+		w.item("says", view.Quote(p.Reason))
 	}
 	if x.Digest != "" {
-		a.item("digest", x.Digest)
+		w.item("digest", x.Digest)
 	}
+	return w.text.String()
 }
 
-// wanted leaves to the lines below what stands there.
-func (a *app) wanted(p egress.Proposal) string {
+// wish leaves to the lines below what stands there.
+func wish(p egress.Proposal) string {
 	if p.Route != nil {
 		return fmt.Sprintf("to reach %s:%d", view.OneLine(p.Route.Host), p.Route.Port)
 	}
@@ -142,9 +146,15 @@ func (a *app) wanted(p egress.Proposal) string {
 // indent is the column that items begin in.
 const indent = 10
 
-func (a *app) item(name, text string) {
-	for _, piece := range view.Fold(text, a.columns()-indent) {
-		fmt.Fprintf(a.stdout, "%-*s%s\n", indent, name, piece)
+// items are lines of a name and a text.
+type items struct {
+	columns int
+	text    strings.Builder
+}
+
+func (w *items) item(name, text string) {
+	for _, piece := range view.Fold(text, w.columns-indent) {
+		fmt.Fprintf(&w.text, "%-*s%s\n", indent, name, piece)
 		name = ""
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // workspaceWords are the commands that --workspace means something to.
-var workspaceWords = []string{"plan", "apply", "run", "start"}
+var workspaceWords = []string{"plan", "apply", "run", "start", "dashboard"}
 
 // oneWorkspace demands that --workspace comes with the agent it is for.
 func (a *app) oneWorkspace(want []string) error {

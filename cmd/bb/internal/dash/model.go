@@ -2,8 +2,7 @@ package dash
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -32,47 +31,57 @@ const (
 type model struct {
 	src           Source
 	now           func() time.Time
+	logs          string // the directory for what commands say
+	plain         bool   // no attributes
 	width, height int
-	snap          Snapshot
-	looked        bool
-	focus         pane
-	at            [panes]int
-	// status is the last word: of a command, or why a look failed.
-	status string
-	failed bool
-	busy   string // the command under way
-	ask    *question
-	said   []string // errors, told again when the screen is closed
-}
 
-// question waits for y; any other key is no.
-type question struct {
-	text string
-	args []string
-	tty  bool // the command gets the terminal
+	snap    Snapshot
+	looked  bool
+	look    int // counts looks: of an older one nothing is taken
+	lookErr string
+
+	focus  pane
+	at     [panes]int
+	chosen [panes]string // what at stood on, by its ID
+	newest bool          // of the denials is chosen, whichever that is
+
+	// What has the keys, the first that is there; without any the pane has them.
+	input *input
+	ask   *question
+	sheet *sheet
+
+	// note is the last word of a key or of a command; it stays until the next key.
+	note    string
+	failed  bool
+	busy    string // the command under way
+	leaving bool   // the screen closes when it ended
+	said    []string
 }
 
 type (
 	lookedMsg struct {
+		look int
 		snap Snapshot
 		err  error
 	}
-	tickMsg struct{}
-	doneMsg struct {
-		what string
-		out  string
-		err  error
-	}
+	tickMsg struct{ look int }
 )
 
-func (m *model) Init() tea.Cmd { return m.look() }
+func newModel(src Source, now func() time.Time) *model {
+	return &model{src: src, now: now, newest: true}
+}
 
-func (m *model) look() tea.Cmd {
+func (m *model) Init() tea.Cmd { return m.lookNow() }
+
+// lookNow looks, and has what an older look brings or wanted next forgotten.
+func (m *model) lookNow() tea.Cmd {
+	m.look++
+	this := m.look
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 		defer cancel()
 		snap, err := m.src.Look(ctx)
-		return lookedMsg{snap, err}
+		return lookedMsg{this, snap, err}
 	}
 }
 
@@ -82,181 +91,63 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case lookedMsg:
-		m.takeLook(msg)
-		return m, tea.Tick(lookEvery, func(time.Time) tea.Msg { return tickMsg{} })
+		if msg.look != m.look {
+			break
+		}
+		m.take(msg)
+		return m, tea.Tick(lookEvery, func(time.Time) tea.Msg { return tickMsg{msg.look} })
 	case tickMsg:
-		return m, m.look()
+		if msg.look == m.look {
+			return m, m.lookNow()
+		}
 	case doneMsg:
-		m.busy = ""
-		m.say(msg)
-		return m, nil
+		return m, m.done(msg)
 	case tea.KeyMsg:
-		return m.key(msg.String())
+		return m, m.keys(msg)
 	}
+	m.read()
 	return m, nil
 }
 
-func (m *model) takeLook(msg lookedMsg) {
+// take shows a snapshot. What was chosen stays chosen wherever it is now.
+func (m *model) take(msg lookedMsg) {
 	if msg.err != nil {
-		m.fail(oneLine(msg.err.Error()))
+		m.lookErr = oneLine(msg.err.Error())
+		m.remember(m.lookErr)
 		return
 	}
-	if m.failed && m.busy == "" {
-		m.status, m.failed = "", false
+	m.snap, m.looked, m.lookErr = msg.snap, true, ""
+	for _, text := range msg.snap.Problems {
+		m.remember(oneLine(text))
 	}
-	if m.focus == denials || len(m.snap.Denials) == 0 || m.at[denials] >= len(m.snap.Denials)-1 {
-		m.at[denials] = len(msg.snap.Denials) // the newest stays in view
-	}
-	m.snap, m.looked = msg.snap, true
 	for p := range panes {
-		m.at[p] = max(0, min(m.at[p], m.length(p)-1))
+		m.find(p)
 	}
-	if msg.snap.Mistake != "" {
-		m.fail(oneLine(msg.snap.Mistake))
+	if m.sheet != nil {
+		m.sheet.compare(msg.snap.Proposals)
 	}
 }
 
-func (m *model) say(msg doneMsg) {
-	last := lastLine(msg.out)
-	if msg.err != nil {
-		if last == "" {
-			last = msg.err.Error()
-		}
-		m.fail(msg.what + ": " + last)
-		return
+// remember keeps what went wrong for the end, once.
+func (m *model) remember(text string) {
+	if !slices.Contains(m.said, text) {
+		m.said = append(m.said, text)
+		m.said = m.said[max(0, len(m.said)-50):]
 	}
-	m.status, m.failed = strings.TrimSuffix(msg.what+": "+last, ": "), false
 }
+
+// say is a word about a key or a command, fail one that is told again at the end.
+func (m *model) say(text string) { m.note, m.failed = text, false }
 
 func (m *model) fail(text string) {
-	m.status, m.failed = text, true
-	if len(m.said) == 0 || m.said[len(m.said)-1] != text {
-		m.said = append(m.said, text)
-		m.said = m.said[max(0, len(m.said)-20):]
-	}
+	m.note, m.failed = text, true
+	m.remember(text)
 }
 
-func (m *model) length(p pane) int {
-	switch p {
-	case bottles:
-		return len(m.snap.Bottles)
-	case proposals:
-		return len(m.snap.Proposals)
-	case denials:
-		return len(m.snap.Denials)
-	case planned:
-		return strings.Count(m.snap.Plan, "\n")
+// problems are what is wrong now.
+func (m *model) problems() []string {
+	if m.lookErr != "" {
+		return append([]string{m.lookErr}, m.snap.Problems...)
 	}
-	return 0
-}
-
-// key does what a key stands for.
-func (m *model) key(k string) (tea.Model, tea.Cmd) {
-	if m.ask != nil {
-		q := m.ask
-		m.ask = nil
-		if k == "y" {
-			return m, m.run(q.tty, q.args...)
-		}
-		m.status, m.failed = "not done", false
-		return m, nil
-	}
-	switch k {
-	case "q", "ctrl+c":
-		return m, tea.Quit
-	case "tab":
-		m.focus = (m.focus + 1) % panes
-	case "shift+tab":
-		m.focus = (m.focus + panes - 1) % panes
-	case "p":
-		m.focus = planned
-	case "up", "k":
-		m.at[m.focus] = max(0, m.at[m.focus]-1)
-	case "down", "j":
-		m.at[m.focus] = max(0, min(m.at[m.focus]+1, m.length(m.focus)-1))
-	case "r":
-		return m, m.look()
-	default:
-		return m.act(k)
-	}
-	return m, nil
-}
-
-// act does what a key stands for about what is selected.
-func (m *model) act(k string) (tea.Model, tea.Cmd) {
-	if m.busy != "" {
-		return m, nil // one at a time: the status says which
-	}
-	b, hasBottle := selected(m.snap.Bottles, m.at[bottles])
-	p, hasProposal := selected(m.snap.Proposals, m.at[proposals])
-	d, hasDenial := selected(m.snap.Denials, m.at[denials])
-	switch {
-	case k == "s" && hasBottle:
-		m.ask = &question{text: "apply " + b.Agent + "?", args: []string{"apply", "-y", b.Agent}}
-	case k == "x" && hasBottle:
-		m.ask = &question{text: "stop " + b.ID + "?", args: []string{"stop", b.ID}}
-	case k == "m" && hasProposal:
-		return m, m.run(true, "supervise", "modify", p.ID)
-	case k == "a" && hasBottle:
-		return m, m.run(true, "attach", b.ID)
-	case k == "e" && hasDenial:
-		return m, m.run(false, "explain", agentOf(d.Bottle), d.URL)
-	case k == "y" && hasProposal:
-		m.ask = &question{text: "approve " + p.ID + " of " + p.Bottle + "?", args: []string{"supervise", "approve", p.ID, "--digest", p.Digest}}
-	case k == "n" && hasProposal:
-		m.ask = &question{text: "reject " + p.ID + " of " + p.Bottle + "?", args: []string{"supervise", "reject", p.ID}}
-	}
-	return m, nil
-}
-
-func agentOf(id string) string {
-	agent, _, _ := strings.Cut(id, "_")
-	return agent
-}
-
-func selected[T any](list []T, at int) (item T, ok bool) {
-	if at < 0 || at >= len(list) {
-		return item, false
-	}
-	return list[at], true
-}
-
-// run has bb do it: on the terminal, or beside the screen.
-func (m *model) run(tty bool, args ...string) tea.Cmd {
-	what := strings.Join(args[:min(2, len(args))], " ")
-	cmd := m.src.Command(args...)
-	m.busy = what
-	m.status, m.failed = what+" ...", false
-	if tty {
-		return tea.ExecProcess(cmd, func(err error) tea.Msg { return doneMsg{what, "", err} })
-	}
-	return func() tea.Msg {
-		out, err := cmd.CombinedOutput()
-		return doneMsg{what, string(out), err}
-	}
-}
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return oneLine(lines[len(lines)-1])
-}
-
-func (m *model) head() string {
-	running := 0
-	for _, b := range m.snap.Bottles {
-		if b.State == "running" {
-			running++
-		}
-	}
-	if !m.looked {
-		return "bb  looking ..."
-	}
-	text := fmt.Sprintf("bb  %d of %d run", running, len(m.snap.Bottles))
-	if n := len(m.snap.Proposals); n > 0 {
-		text += fmt.Sprintf("  %d asked", n)
-	}
-	if n := m.snap.Changes; n > 0 {
-		text += fmt.Sprintf("  plan: %d to change", n)
-	}
-	return text + "  " + m.snap.At.Format(time.TimeOnly)
+	return m.snap.Problems
 }

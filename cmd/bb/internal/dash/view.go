@@ -6,14 +6,28 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/bot-bottle/bb/cmd/bb/internal/view"
 )
 
 // Size below which nothing is drawn but a word about it.
 const minWidth, minHeight = 40, 12
 
-const keys = "tab pane  s start  x stop  a attach  e explain  y/n/m answer  p plan  q quit"
+// line is one line of the screen, and how it looks where the terminal can show
+// that: its text alone says everything.
+type line struct {
+	text string
+	look look
+}
+
+type look int
+
+const (
+	usual look = iota
+	titled
+	marked
+	wrong
+)
+
+var attributes = map[look]string{titled: "\x1b[1m", marked: "\x1b[7m", wrong: "\x1b[31m"}
 
 // View draws the screen: lines of exactly the terminal's width at most, none
 // wraps, and none of what an agent wrote moves the cursor.
@@ -24,121 +38,119 @@ func (m *model) View() string {
 	if m.width < minWidth || m.height < minHeight {
 		return "bb: the terminal is too small\nq quits"
 	}
-	lines := []string{m.head()}
-	rest := m.height - 3 // head, status, keys
-	if m.focus == planned {
-		lines = append(lines, m.list(planned, "plan", rest)...)
+	lines := []line{}
+	if m.sheet != nil {
+		lines = append(lines, m.sheetView()...)
 	} else {
-		third := max(3, rest/4)
-		lines = append(lines, m.list(bottles, m.columns(), rest-2*third)...)
-		lines = append(lines, m.list(proposals, "asked", third)...)
-		lines = append(lines, m.list(denials, "denied", third)...)
+		lines = append(lines, line{text: m.head()})
+		heights := m.heights()
+		for p := range panes {
+			if heights[p] > 0 {
+				lines = append(lines, m.list(p, heights[p])...)
+			}
+		}
 	}
-	status := m.status
-	if m.failed {
-		status = "! " + status
-	}
-	if m.ask != nil {
-		status = m.ask.text + "  y: yes, any other key: no"
-	}
-	lines = append(lines, status, keys)
+	return m.draw(append(lines, m.foot()...))
+}
+
+func (m *model) draw(lines []line) string {
+	var b strings.Builder
 	for i, l := range lines {
-		lines[i] = ansi.Truncate(view.Escape(l), m.width, "~")
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		text := ansi.Truncate(cells(l.text), m.width, "~")
+		if on := attributes[l.look]; on != "" && !m.plain {
+			text = on + text + "\x1b[0m"
+		}
+		b.WriteString(text)
 	}
-	return strings.Join(lines, "\n")
+	return b.String()
 }
 
-// cut makes one line of at most so many cells of a text of anybody's.
-func cut(text string, width int) string {
-	return ansi.Truncate(oneLine(text), width, "~")
-}
+// below is how many lines stand below panes and sheets.
+func (m *model) below() int { return len(m.foot()) }
 
-// oneLine escapes what could move the cursor or turn the text around.
-func oneLine(text string) string { return view.Escape(strings.TrimSpace(text)) }
-
-// list draws a pane of a height: its title, and the lines around the selected.
-func (m *model) list(p pane, title string, height int) []string {
-	mark := "-- "
-	if m.focus == p {
-		mark = "== "
+// foot is what is wrong, what was said last, and the keys.
+func (m *model) foot() []line {
+	var out []line
+	problems := m.problems()
+	if m.sheet != nil && m.sheet.moved != "" {
+		problems = append([]string{m.sheet.moved}, problems...)
 	}
-	out := []string{mark + title}
-	rows := m.rows(p)
-	room := height - 1
-	from := max(0, min(m.at[p]-room+1, len(rows)-room))
-	for i := from; i < len(rows) && i < from+room; i++ {
-		cursor := "  "
-		if i == m.at[p] && m.focus == p {
-			cursor = "> "
+	if len(problems) > 0 {
+		text := "! " + oneLine(problems[0])
+		if more := len(problems) - 1; more > 0 {
+			tell := fmt.Sprintf(" (%d more: !)", more)
+			text = cut(text, m.width-len(tell)) + tell
 		}
-		out = append(out, cursor+rows[i])
+		out = append(out, line{text, wrong})
 	}
-	if len(rows) == 0 {
-		out = append(out, "  "+nothing[p])
+	keys := keyLine(m.focus)
+	if m.sheet != nil {
+		keys = m.sheetKeys()
 	}
-	for len(out) < height {
-		out = append(out, "")
-	}
-	return out
-}
-
-var nothing = [panes]string{"no bottles: bb init writes manifests, s starts them", "nothing", "nothing", "no changes"}
-
-func (m *model) columns() string {
-	return fmt.Sprintf("%-18s %-7s %-10s %5s %6s %6s %8s %8s", "bottle", "backend", "state", "age", "reqs", "denied", "bytes", "memory")
-}
-
-func (m *model) rows(p pane) []string {
-	var out []string
-	switch p {
-	case bottles:
-		for _, b := range m.snap.Bottles {
-			state := b.State
-			if b.State == "running" && b.Sidecar != "configured" {
-				state = "no way out"
-			}
-			out = append(out, fmt.Sprintf("%-17s %-7s %-10s %5s %6d %6d %8s %8s",
-				cut(b.ID, 17), b.Backend, state, m.age(b.Created), b.Requests, b.Denials, size(b.Bytes), size(b.Memory)))
-		}
-	case proposals:
-		for _, p := range m.snap.Proposals {
-			labels := ""
-			if len(p.Labels) > 0 {
-				labels = " [" + strings.Join(p.Labels, ", ") + "]"
-			}
-			out = append(out, fmt.Sprintf("%-8s %-14s %s%s: %s", p.ID, cut(p.Bottle, 14), oneLine(p.What), labels, oneLine(p.Why)))
-		}
-	case denials:
-		for _, d := range m.snap.Denials {
-			out = append(out, fmt.Sprintf("%s %-14s %s %s", d.At.Format(time.TimeOnly), cut(d.Bottle, 14), oneLine(d.URL), oneLine(d.Text)))
-		}
-	case planned:
-		for l := range strings.Lines(m.snap.Plan) {
-			out = append(out, view.Escape(strings.TrimRight(l, "\n")))
-		}
-	}
-	return out
-}
-
-func (m *model) age(since time.Time) string {
-	if since.IsZero() {
-		return "-"
-	}
-	switch d := m.now().Sub(since); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
+	switch {
+	case m.input != nil:
+		out = append(out, line{text: m.typed()})
+		keys = "enter sends  esc does not"
+	case m.ask != nil:
+		out = append(out, m.question()...)
+		keys = "y yes  any other key no"
+	case m.failed:
+		out = append(out, line{"! " + m.note, wrong})
+	case m.note == "" && m.busy != "":
+		out = append(out, line{text: m.busy + " ..."})
 	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
+		out = append(out, line{text: m.note})
 	}
+	return append(out, line{text: keys})
 }
 
-func size(n int64) string {
-	if n == 0 {
-		return "-"
+// typed is a line that is typed, its end in view.
+func (m *model) typed() string {
+	ask := m.input.ask
+	text := cells(string(m.input.text)) + "_"
+	if room := m.width - ansi.StringWidth(ask); ansi.StringWidth(text) > room {
+		text = ansi.TruncateLeft(text, ansi.StringWidth(text)-room, "")
 	}
-	return view.Size(n)
+	return ask + text
+}
+
+// question is what is asked, all of it, on up to half the screen.
+func (m *model) question() (out []line) {
+	all := wrap(m.ask.text+"  y: yes, any other key: no", m.width)
+	if most := m.height / 2; len(all) > most {
+		all = append(all[:most-2:most-2], "    ...", all[len(all)-1])
+	}
+	for _, l := range all {
+		out = append(out, line{l, marked})
+	}
+	return out
+}
+
+func (m *model) head() string {
+	if !m.looked {
+		return "bb  looking ..."
+	}
+	running := 0
+	for _, b := range m.snap.Bottles {
+		if b.State == Running {
+			running++
+		}
+	}
+	text := fmt.Sprintf("bb  %d of %d run", running, len(m.snap.Bottles))
+	if n := len(m.snap.Proposals); n > 0 {
+		text += fmt.Sprintf("  %d asked", n)
+	}
+	changes := 0
+	for _, c := range m.snap.Changes {
+		if !c.Kept {
+			changes++
+		}
+	}
+	if changes > 0 {
+		text += fmt.Sprintf("  plan: %d to change", changes)
+	}
+	return text + "  " + m.snap.At.Format(time.TimeOnly)
 }
