@@ -73,6 +73,9 @@ func (c *explainCmd) Run(a *app) error {
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	if err := w.approve(one.Specs[0]); err != nil { // of the first bottle
+		return err
+	}
 	e := explain(x, one.Specs[0], c.Method, c.URL, w.options.Now)
 	if c.JSON {
 		err = a.printJSON(e)
@@ -93,10 +96,12 @@ func explain(x *manifest.Agent, s *spec.Spec, method, url string, now time.Time)
 	routes := s.Live.Routes
 	e := explained{Agent: x.Name, Explanation: egress.Explain(routes, method, url, now)}
 	e.Text = e.Explanation.Text()
-	e.locate(x, slices.IndexFunc(routes, func(r egress.Route) bool {
-		return e.Route != nil && r.Host == e.Route.Host && r.Port == e.Route.Port
-	}))
 	r := e.Route
+	if r != nil && len(r.Approved) > 0 {
+		e.ruleAt = r.Source // it stands in no file
+	} else {
+		e.locate(x, slices.IndexFunc(routes, func(y egress.Route) bool { return r != nil && y.Host == r.Host && y.Port == r.Port }))
+	}
 	if addr, err := netip.ParseAddr(e.Host); err == nil {
 		var lists []string
 		if r != nil {

@@ -82,6 +82,12 @@ func (a *app) planningOf(c *compiled, want []string) *planning {
 	if lacks := hostside.Unconfined(); lacks != "" && machines {
 		c.warnings = append(c.warnings, diag.Errorf("%s", lacks).WithHint("docs/security.md says what that means"))
 	}
+	for _, s := range c.specs {
+		if s.Backend == machineBackend && s.Gate.Network != "" {
+			c.warnings = append(c.warnings, warning("%s: egress.network names a network of Docker, and its sidecar is a process of this machine", s.ID).
+				WithHint("take egress.network out, or backend: smolvm"))
+		}
+	}
 	return &planning{compiled: c, app: a, drivers: ds, want: want}
 }
 

@@ -53,7 +53,7 @@ func (c *startCmd) resume(ctx context.Context, a *app) error {
 	if err != nil {
 		return contextErr(ctx, err)
 	}
-	fmt.Fprintf(a.stderr, "%s is kept: bb stop %s ends what runs in it, bb destroy %s removes it\n", s.ID, s.ID, s.ID)
+	fmt.Fprintf(a.stderr, "%s is kept: bb stop %s ends what runs in it, bb destroy %s removes it\n", s.ID, exactName(s.ID), exactName(s.ID))
 	return exitWith(code)
 }
 

@@ -84,7 +84,7 @@ func (c *startCmd) Run(ctx context.Context, a *app) error {
 		if code != 0 {
 			why = fmt.Sprintf(" (its program ended with %d)", code)
 		}
-		fmt.Fprintf(a.stderr, "%s is kept%s: bb attach --resume %s goes on in it, bb destroy %s removes it\n", s.ID, why, s.ID, s.ID)
+		fmt.Fprintf(a.stderr, "%s is kept%s: bb attach --resume %s goes on in it, bb destroy %s removes it\n", s.ID, why, s.ID, exactName(s.ID))
 		if err != nil {
 			return contextErr(ctx, err)
 		}

@@ -61,12 +61,16 @@ func (c *superviseApproveCmd) Run(ctx context.Context, a *app) error {
 // waits too: between the look and the change nothing moves.
 func (a *app) approve(ctx context.Context, x asked, c *superviseApproveCmd) error {
 	return a.inTurn(ctx, c.LockTimeout, func(st *state.State) error {
-		return a.inScope(ctx, st, x.id.Scope, c.LockTimeout, func() error { return a.approveNow(ctx, x, c) })
+		return a.inScope(ctx, st, x.id.Scope, c.LockTimeout, func() error { return a.approveNow(ctx, st, x, c) })
 	})
 }
 
-func (a *app) approveNow(ctx context.Context, x asked, c *superviseApproveCmd) error {
-	p, err := a.supervising(ctx, []string{x.id.Agent})
+func (a *app) approveNow(ctx context.Context, st *state.State, x asked, c *superviseApproveCmd) error {
+	in, err := a.scopes(st)
+	if err != nil {
+		return err
+	}
+	p, err := a.supervising(ctx, []string{in.agentOf(x.id)})
 	if err != nil {
 		return err
 	}
