@@ -26,7 +26,7 @@ func (d *Driver) Doctor(ctx context.Context) []backends.Finding {
 		list = append(list, backends.Finding{Check: "smolvm", Status: backends.StatusOK, Message: "smolvm " + c.Version.String() + " at " + c.Path})
 	}
 	if runtime.GOOS == "linux" {
-		list = append(list, virtualisation(kvmPath))
+		list = append(append(list, virtualisation(kvmPath)), ofRoot(os.Geteuid(), d.opts.Dir)...)
 	}
 	var machines []cli.Machine
 	if c != nil {
@@ -42,6 +42,18 @@ func (d *Driver) Doctor(ctx context.Context) []backends.Finding {
 }
 
 const kvmPath = "/dev/kvm"
+
+// ofRoot: smolvm (seen with 1.32.2) runs the machines of root as a user who has
+// nothing, also not the way to what bb lends to a machine.
+func ofRoot(uid int, dir string) []backends.Finding {
+	if uid != 0 {
+		return nil
+	}
+	return []backends.Finding{{
+		Check: "user", Status: backends.StatusWarn, Message: "bb runs as root, whose machines smolvm runs as another user: that one may not reach " + dir,
+		Hint: "run bb as a user of its own who may open " + kvmPath,
+	}}
+}
 
 // virtualisation: the device is there, and this user may open it.
 func virtualisation(path string) backends.Finding {

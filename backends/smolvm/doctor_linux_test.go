@@ -122,6 +122,15 @@ func TestDoctorWhereNothingBoots(t *testing.T) {
 	}
 }
 
+func TestDoctorOfRoot(t *testing.T) {
+	if f := ofRoot(0, "/d"); len(f) != 1 || f[0].Status != backends.StatusWarn || f[0].Hint == "" {
+		t.Errorf("as root: %+v", f)
+	}
+	if f := ofRoot(1000, "/d"); f != nil {
+		t.Errorf("as a user: %+v", f)
+	}
+}
+
 func TestDoctor(t *testing.T) {
 	d, err := New(Options{Dir: t.TempDir(), Sidecars: newSidecars(t), Getenv: func(string) string { return "" }})
 	if err != nil {
