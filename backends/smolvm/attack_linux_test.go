@@ -14,6 +14,7 @@ import (
 
 	"github.com/bot-bottle/bb/backends"
 	"github.com/bot-bottle/bb/backends/smolvm/cli"
+	"github.com/bot-bottle/bb/hack/fakesmol"
 )
 
 // What an agent finds that looks for a way out, or for power, in its machine.
@@ -61,7 +62,11 @@ func TestAttacksFromInside(t *testing.T) {
 // nothing raises it, and bb still ends the machine.
 func TestForkBomb(t *testing.T) {
 	w, s := newWorld(t), newSpec(t)
-	w.up(t, s)
+	w.upTo(t, s)
+	w.fake.Fault("start", fakesmol.FaultExact, 1)
+	if err := w.StartAgent(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 	const limit = 200 // of newSpec
 	if got := w.sh(t, s, "bash -c 'ulimit -Hu; (ulimit -u unlimited) 2>&1 | grep -c permitted'"); strings.HasPrefix(got, "unlimited") || !strings.HasSuffix(got, "\n1\n") {
 		t.Errorf("the limit, and what raises it: %q", got)

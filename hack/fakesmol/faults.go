@@ -17,6 +17,7 @@ const (
 	FaultSlow        = "slow"        // a start takes two seconds longer, an ls hangs that long
 	FaultUnreachable = "unreachable" // the machine that starts does not answer from then on
 	FaultNoOverlay   = "no-overlay"  // the machine that starts finds no overlay file system, as in some containers
+	FaultExact       = "exact"       // the machine that starts leaves no room for what others of this machine begin: see ownKernel
 )
 
 // take uses a fault up.

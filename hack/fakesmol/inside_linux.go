@@ -54,7 +54,7 @@ func join(pid int) error {
 
 // exec runs a command in the box. When the other side goes, the command does.
 func (v *vmm) exec(b *box, q request, files []*os.File, in io.Reader) (reply, error) {
-	q.Argv = ownKernel(q.Argv, b)
+	q.Argv = ownKernel(q.Argv, b, v.room)
 	var cmd *exec.Cmd
 	err := inBox(b, func() (err error) {
 		cmd, err = v.begin(q, files)

@@ -12,10 +12,14 @@ import (
 // agentUID is the user whose processes bb bounds.
 const agentUID = "1000"
 
+// othersRoom is more than other tests begin at once, fork bombs among them.
+const othersRoom = 8192
+
 // ownKernel stands for the kernel that a machine has of its own: that one counts
 // a user's processes in the machine alone, and this one all that there are. So a
-// limit that bb's supervisor is told is raised by those of others.
-func ownKernel(argv []string, b *box) []string {
+// limit that bb's supervisor is told is raised by those of others, and by room for
+// those that they begin later.
+func ownKernel(argv []string, b *box, room int) []string {
 	at := slices.Index(argv, "--processes") + 1
 	if end := slices.Index(argv, "session"); at == 0 || end < 0 || at >= len(argv) {
 		return argv
@@ -25,7 +29,7 @@ func ownKernel(argv []string, b *box) []string {
 		return argv
 	}
 	argv = slices.Clone(argv)
-	argv[at] = strconv.Itoa(limit + othersOf(b.pid))
+	argv[at] = strconv.Itoa(limit + othersOf(b.pid) + room)
 	return argv
 }
 

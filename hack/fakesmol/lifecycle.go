@@ -67,7 +67,7 @@ func (s *state) boot(r *record, root string) (int, error) {
 		Stdout: log, Stderr: log, ExtraFiles: []*os.File{hold},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	for _, kind := range []string{FaultSlow, FaultUnreachable, FaultNoOverlay} {
+	for _, kind := range []string{FaultSlow, FaultUnreachable, FaultNoOverlay, FaultExact} {
 		if s.take("start", kind) {
 			cmd.Args = append(cmd.Args, kind)
 		}

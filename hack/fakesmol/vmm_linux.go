@@ -31,6 +31,7 @@ type vmm struct {
 	state *state
 	r     *record
 	root  string
+	room  int // for processes that others begin: see ownKernel
 
 	make chan chan made // asks the first thread for a box
 	mu   sync.Mutex
@@ -53,7 +54,10 @@ type made struct {
 func playVMM() int {
 	ready := os.NewFile(3, "ready")
 	syscall.CloseOnExec(3)
-	v := &vmm{state: &state{os.Args[1]}, root: os.Args[3], make: make(chan chan made)}
+	v := &vmm{state: &state{os.Args[1]}, root: os.Args[3], room: othersRoom, make: make(chan chan made)}
+	if slices.Contains(os.Args[4:], FaultExact) {
+		v.room = 0
+	}
 	r, err := v.state.load(os.Args[2])
 	if err == nil && r == nil {
 		err = notFound(os.Args[2])
