@@ -209,7 +209,7 @@ func TestIdentityCalls(t *testing.T) {
 	w.up(t, s)
 	call := func(args string) string {
 		return "call machine exec --name=" + s.ID.Name() + " -i --workdir=/ -e HOME=/home/node -e USER=node -- /sbin/runuser -u node -- " +
-			"/bb/bin/bb door session --bare -- git config --global " + args
+			"/bb/bin/bb door session --bare --processes 200 -- git config --global " + args
 	}
 	name, email := call("user.name A B"), call("user.email a@example.com")
 	for _, tt := range []struct {

@@ -62,6 +62,8 @@ func runScripts(t *testing.T, dir, backend string) {
 			e.Setenv("BB_BACKEND", backend)
 			e.Setenv("BB_SIDECAR_BINARY", binary)
 			e.Setenv("NO_COLOR", "1")
+			// With the race detector each bb would wait a second before it ends.
+			e.Setenv("GORACE", "atexit_sleep_ms=10")
 			for _, name := range []string{"DOCKER_HOST", "BB_BASE_IMAGE", "BB_BUILD_CA", "SSL_CERT_FILE"} {
 				if v := os.Getenv(name); v != "" {
 					e.Setenv(name, v)

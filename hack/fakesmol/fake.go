@@ -1,14 +1,11 @@
 package fakesmol
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -26,7 +23,7 @@ type Fake struct {
 // must begin with Main.
 func New(t testing.TB) *Fake {
 	t.Helper()
-	self, err := os.Executable()
+	self, err := executable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,41 +92,16 @@ func root(image string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("bb-fakesmol-%d", os.Getuid()))
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	// Somebody else's directory of that name would be somebody else's machine.
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return "", err
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(s.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%s is not a directory of this user alone", dir)
-	}
-	digest := strings.TrimPrefix(strings.TrimSpace(string(id)), "sha256:")
-	to := filepath.Join(dir, digest)
-	lock, err := os.OpenFile(to+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return "", err
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(to); err == nil {
-		return to, nil
-	}
-	// A container that never runs holds the image's files as one tree.
-	const script = `set -eu
+	return shared(strings.TrimPrefix(strings.TrimSpace(string(id)), "sha256:"), func(to string) error {
+		// A container that never runs holds the image's files as one tree.
+		const script = `set -eu
 id=$(docker create "$1" true)
 trap 'docker rm -f "$id" >/dev/null' EXIT
-rm -rf "$2.new"
-mkdir "$2.new"
-docker export "$id" | tar -x -C "$2.new" --numeric-owner
-mv "$2.new" "$2"`
-	if out, err := exec.Command("sh", "-c", script, "sh", image, to).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return to, nil
+mkdir "$2"
+docker export "$id" | tar -x -C "$2" --numeric-owner`
+		if out, err := exec.Command("sh", "-c", script, "sh", image, to).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 }

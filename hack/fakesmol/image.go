@@ -84,6 +84,9 @@ func (s *state) stage(r *record, archive string) error {
 	if err := os.MkdirAll(r.Source, 0o700); err != nil {
 		return err
 	}
+	if os.Link(archive, staged) == nil { // who made it replaces it whole
+		return nil
+	}
 	return copyTo(staged, archive)
 }
 
@@ -124,34 +127,38 @@ func (s *state) root(r *record) (string, imageConfig, error) {
 	if strings.HasPrefix(*r.Image, "local-dir:") {
 		return r.Source, imageConfig{}, nil
 	}
-	root := filepath.Join(r.Source, "rootfs")
-	var config imageConfig
-	err := s.locked(func() error {
-		b, err := os.ReadFile(filepath.Join(r.Source, "config.json"))
-		if err == nil {
-			return json.Unmarshal(b, &config)
-		}
-		if err := os.RemoveAll(root); err != nil {
+	// Unpacking takes longer than all else that a machine does here.
+	dir, err := shared("archive-"+filepath.Base(r.Source), func(to string) error {
+		if err := os.Mkdir(to, 0o700); err != nil {
 			return err
 		}
-		if config, err = flatten(filepath.Join(r.Source, "archive.tar"), root); err != nil {
+		config, err := flatten(filepath.Join(r.Source, "archive.tar"), filepath.Join(to, "rootfs"))
+		if err != nil {
 			return err
 		}
-		if b, err = json.Marshal(config); err != nil {
+		b, err := json.Marshal(config)
+		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(r.Source, "config.json"), b, 0o600)
+		return os.WriteFile(filepath.Join(to, "config.json"), b, 0o600)
 	})
+	var config imageConfig
+	if err == nil {
+		var b []byte
+		if b, err = os.ReadFile(filepath.Join(dir, "config.json")); err == nil {
+			err = json.Unmarshal(b, &config)
+		}
+	}
 	if err != nil {
 		return "", config, fail("agent operation failed: flatten archive: %s", oneLine(err))
 	}
-	return root, config, nil
+	return filepath.Join(dir, "rootfs"), config, nil
 }
 
 // flatten unpacks what `docker save` writes. It is for images that tests made:
 // tar guards the directory, the list of layers comes from the archive.
 func flatten(archive, root string) (imageConfig, error) {
-	dir, err := os.MkdirTemp(filepath.Dir(archive), ".unpack-*")
+	dir, err := os.MkdirTemp(filepath.Dir(root), ".unpack-*")
 	if err != nil {
 		return imageConfig{}, err
 	}
