@@ -30,12 +30,12 @@ var forges = []format{
 	{name: "GitLab token", literals: []string{"gloas-"}, body: hex, min: 64, max: 64, check: plausible},
 	// github.blog/changelog, 2021-09-23, "npm has a new access token format".
 	{name: "npm token", literals: []string{"npm_"}, body: alnum, min: 36, max: 36, check: crc62},
-	// pypi.org/help: a macaroon; the literal is its version and location.
+	// PyPI's help: a macaroon; the literal is its version and location.
 	{
 		name: "PyPI token", literals: []string{"pypi-AgEIcHlwaS5vcmc", "pypi-AgENdGVzdC5weXBpLm9yZw"},
 		body: base64URL, min: 60, max: 1000, check: mixed, alone: true,
 	},
-	// crates.io, rust-lang/crates.io: a random text of 32 after "cio".
+	// By the source of Rust's registry: a random text of 32 after "cio".
 	{name: "crates.io token", literals: []string{"cio"}, match: cratesIO},
 	// docs.docker.com, "Personal access tokens".
 	{name: "Docker Hub token", literals: []string{"dckr_pat_", "dckr_oat_"}, body: base64URL, min: 27, max: 36, check: mixed},

@@ -65,7 +65,7 @@ func TestHarmless(t *testing.T) {
 		"basic login of git":  "https://x:x-oauth-basic@github.com/a/b",
 		"context at a distance": "twilio" + strings.Repeat(" .", 200) + "SK" + chunk(3, 32, hexChars) +
 			" cache-key-" + chunk(3, 32, hexChars) + " key-" + chunk(3, 32, hexChars),
-		"package-lock": `"node_modules/a": {"version": "1.2.3","resolved": "https://registry.npmjs.org/@s/a/-/a-1.2.3.tgz","integrity": "sha512-` + chunk(1, 86, stdText) + `=="}`,
+		"package-lock": `"node_modules/a": {"version": "1.2.3","resolved": "https://registry.example.org/@s/a/-/a-1.2.3.tgz","integrity": "sha512-` + chunk(1, 86, stdText) + `=="}`,
 		"go.sum":       "github.com/google/go-cmp v0.7.0 h1:" + chunk(2, 43, stdText) + "=\ngithub.com/google/go-cmp v0.7.0/go.mod h1:" + chunk(3, 43, stdText) + "=\n",
 		"Cargo.lock":   "[[package]]\nname = \"a\"\nchecksum = \"" + chunk(4, 64, hexChars) + "\"\n",
 		"yarn.lock":    "  resolved \"https://registry.yarnpkg.com/a/-/a-1.tgz#" + chunk(5, 40, hexChars) + "\"\n  integrity sha512-" + chunk(6, 86, stdText) + "==\n",
