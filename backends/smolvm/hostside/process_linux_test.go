@@ -68,10 +68,10 @@ func examine(t *testing.T, h home, pid int, as *syscall.SysProcAttr, instance st
 		t.Fatal(err)
 	}
 	var git, transport int // git, and what it runs to speak HTTP
-	until(t, "git", func() bool {
+	until(t, "git that waits for its upstream", func() bool { // before, it still begins
 		git = childOf(pid)
 		transport = childOf(git)
-		return transport != 0
+		return transport != 0 && connected(transport)
 	})
 	uid := as.Credential.Uid
 	for name, p := range map[string]int{"the sidecar": pid, "git": git, "git's child": transport} {
@@ -123,6 +123,15 @@ func examine(t *testing.T, h home, pid int, as *syscall.SysProcAttr, instance st
 	if out, err := peek.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
+}
+
+// connected reports whether a process has a socket.
+func connected(pid int) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	return slices.ContainsFunc(files, func(file string) bool {
+		to, _ := os.Readlink(file)
+		return strings.HasPrefix(to, "socket:")
+	})
 }
 
 const none = "0000000000000000"
