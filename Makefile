@@ -6,7 +6,9 @@ FUZZTIME ?= 10s
 # Two packages at a time: those that use the engine mostly wait for it. The
 # timeout leaves room for the first build of every image. No result is taken
 # from the cache: it does not know of the binaries that tests build and run.
-TESTFLAGS ?= -p 2 -timeout 20m -count=1
+TESTFLAGS ?= -p 2 -timeout 40m -count=1
+# The one that takes the longest begins first.
+PACKAGES = ./e2e ./...
 
 GOLANGCI_VERSION = v2.15.0
 GOLANGCI = bin/golangci-lint-$(GOLANGCI_VERSION)
@@ -26,7 +28,7 @@ test: ## all tests, on a real engine that is started when none answers
 	@hack/toolchain race
 	@hack/engine
 	@hack/without-race $(TESTFLAGS)
-	hack/with-build-ca go test -race $(TESTFLAGS) ./...
+	hack/with-build-ca go test -race $(TESTFLAGS) $(PACKAGES)
 
 contract: ## client and driver of smolvm against the real smolvm, where one can be had, and in a real VM, where one boots
 	@hack/toolchain
