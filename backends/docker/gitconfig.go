@@ -83,9 +83,11 @@ func (d *Driver) setGit(ctx context.Context, s *spec.Spec, agent, part string, a
 
 // git runs one git config.
 func (d *Driver) git(ctx context.Context, s *spec.Spec, agent, key string, tolerated int, args ...string) error {
-	c := command{
-		argv: append([]string{"git", "config", "--global"}, args...),
-		env:  []string{"HOME=" + spec.Home, "USER=" + spec.User},
-	}
-	return d.inAgent(ctx, s, agent, "set git "+key, c, tolerated)
+	env := []string{"HOME=" + spec.Home, "USER=" + spec.User}
+	return guest.PastLock(ctx, func() error {
+		c := command{argv: append([]string{"git", "config", "--global"}, args...), env: env}
+		return d.inAgent(ctx, s, agent, "set git "+key, c, tolerated)
+	}, func() error {
+		return d.inAgent(ctx, s, agent, "unlock git", command{argv: []string{"rm", "-f", "--", guest.GitLock}, env: env}, 0)
+	})
 }

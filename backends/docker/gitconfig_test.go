@@ -111,3 +111,21 @@ func TestRemotesInGit(t *testing.T) {
 		t.Errorf("calls %q, want %q", r.execs, want)
 	}
 }
+
+// A git that was killed in the middle leaves its lock: the next run is not stopped
+// by it.
+func TestLockOfGit(t *testing.T) {
+	d := newDriver(t)
+	s := newSpec(t, d)
+	bringUpWithGit(t, d, s)
+	if out, code := sh(t, d, s, "touch ~/.gitconfig.lock"); code != 0 {
+		t.Fatal(out)
+	}
+	s.Live.GitUser = spec.GitUser{Name: "A B"}
+	if err := d.Provision(t.Context(), s, spec.Secrets{}, []string{spec.PartIdentity}); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := sh(t, d, s, "git config --global user.name; ls ~/.gitconfig.lock 2>/dev/null"); out != "A B\n" {
+		t.Errorf("%q", out)
+	}
+}

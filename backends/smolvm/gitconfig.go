@@ -83,6 +83,9 @@ func (d *Driver) setGit(ctx context.Context, s *spec.Spec, part string, all map[
 
 // git runs one git config.
 func (d *Driver) git(ctx context.Context, s *spec.Spec, key string, tolerated int, args ...string) error {
-	c := command{argv: append([]string{"git", "config", "--global"}, args...)}
-	return d.inAgent(ctx, s, "set git "+key, c, tolerated)
+	return guest.PastLock(ctx, func() error {
+		return d.inAgent(ctx, s, "set git "+key, command{argv: append([]string{"git", "config", "--global"}, args...)}, tolerated)
+	}, func() error {
+		return d.inAgent(ctx, s, "unlock git", command{argv: []string{"rm", "-f", "--", guest.GitLock}}, 0)
+	})
 }
