@@ -67,7 +67,7 @@ func examine(t *testing.T, h home, pid int, as *syscall.SysProcAttr, instance st
 	if _, err := io.WriteString(door, "bb1 git\nGET /app.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: git-gate:9420\r\nGit-Protocol: version=2\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	var git, transport int // git, and what it runs to speak HTTP
+	var git, transport int                                    // git, and what it runs to speak HTTP
 	until(t, "git that waits for its upstream", func() bool { // before, it still begins
 		git = childOf(pid)
 		transport = childOf(git)
