@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,7 +72,10 @@ func TestHeldRequest(t *testing.T) {
 		t.Errorf("it waits as %+v", first)
 	}
 	show := h.must("supervise", "show", first.Proposal.ID[:6])
-	show.says(t, "send what looks like a credential", "held.test:443", `POST "/in"`, "values    1\n", "waits     for 4m")
+	show.says(t, "send what looks like a credential", "held.test:443", `POST "/in"`, "values    1\n")
+	if !regexp.MustCompile(`(?m)^waits     for (4m\d+s|5m0s) more$`).MatchString(show.stdout) {
+		t.Errorf("it does not say how long it waits: %s", show)
+	}
 	for _, r := range []result{show, h.must("supervise"), h.must("logs", agent)} {
 		if strings.Contains(r.all(), value) {
 			t.Errorf("the value is shown: %s", r)
