@@ -14,14 +14,14 @@ const (
 	lockPause    = 200 * time.Millisecond
 )
 
-// GitLock is what git puts beside the settings that it changes. One that was killed
+// gitLock is what git puts beside the settings that it changes. One that was killed
 // in the middle, with the bb that ran it, leaves it there, and git alone would
 // never change them again.
-const GitLock = spec.Home + "/.gitconfig.lock"
+const gitLock = spec.Home + "/.gitconfig.lock"
 
-// PastLock runs a change of git's settings. While these are locked it tries again,
+// pastLock runs a change of git's settings. While these are locked it tries again,
 // and then removes the lock: nobody's, by then.
-func PastLock(ctx context.Context, change, remove func() error) error {
+func pastLock(ctx context.Context, change, remove func() error) error {
 	locked := func(err error) bool {
 		return err != nil && strings.Contains(err.Error(), "could not lock config file")
 	}

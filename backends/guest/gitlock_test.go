@@ -20,7 +20,7 @@ func TestPastLock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries, removed := 0, false
-			err := PastLock(t.Context(), func() error {
+			err := pastLock(t.Context(), func() error {
 				if tries++; tries <= tt.locks && !removed {
 					return left
 				}

@@ -42,7 +42,7 @@ func Placing(s *spec.Spec) map[string]Placed {
 		out[f.Part] = p
 	}
 	for _, part := range GitParts {
-		if keys := KeysOf(Settings(s, part)); len(keys) > 0 {
+		if keys := keysOf(settings(s, part)); len(keys) > 0 {
 			out[part] = Placed{Keys: keys}
 		}
 	}
@@ -85,13 +85,13 @@ func Record(all map[string]Placed) []spec.File {
 // GitParts are the live parts that are keys of git's configuration.
 var GitParts = []string{spec.PartIdentity, spec.PartGit}
 
-// Settings are those of a spec that belong to a part.
-func Settings(s *spec.Spec, part string) []spec.GitSetting {
+// settings are those of a spec that belong to a part.
+func settings(s *spec.Spec, part string) []spec.GitSetting {
 	return slices.DeleteFunc(spec.GitConfig(s), func(x spec.GitSetting) bool { return x.Part != part })
 }
 
-// KeysOf are their keys.
-func KeysOf(settings []spec.GitSetting) (keys []string) {
+// keysOf are their keys.
+func keysOf(settings []spec.GitSetting) (keys []string) {
 	for _, x := range settings {
 		keys = append(keys, x.Key)
 	}
